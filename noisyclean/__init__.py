@@ -1,0 +1,40 @@
+"""Find the mislabelled images in a training set, and train a classifier that the noise did not spoil.
+
+The verbs of the command line are functions here, with the same names and defaults. They are imported when first used,
+so ``import noisyclean`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noisyclean.pipeline.audit import audit as audit
+    from noisyclean.pipeline.corrupt import corrupt as corrupt
+    from noisyclean.pipeline.demo import demo as demo
+    from noisyclean.pipeline.doctor import doctor as doctor
+    from noisyclean.pipeline.evaluate import evaluate as evaluate
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "audit": "noisyclean.pipeline.audit",
+    "corrupt": "noisyclean.pipeline.corrupt",
+    "demo": "noisyclean.pipeline.demo",
+    "doctor": "noisyclean.pipeline.doctor",
+    "evaluate": "noisyclean.pipeline.evaluate",
+}
+
+__all__ = ["__version__", "audit", "corrupt", "demo", "doctor", "evaluate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'noisyclean' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

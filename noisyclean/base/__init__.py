@@ -1,0 +1,1 @@
+"""Files, randomness, devices and messages: what every other room stands on."""

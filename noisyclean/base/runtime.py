@@ -1,0 +1,114 @@
+"""Where the numbers are computed: device, dtype, threads and seeded generators, each choice with its reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from noisyclean.base.randomness import seed_from
+from noisyclean.errors import EnvironmentProblem, UsageError
+
+__all__ = ["Runtime", "available_cores", "choose_runtime", "generator", "use_threads"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """The device a run computes on, decided once and stored in the plan."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """Of autocast regions; float32 switches autocast off."""
+    threads: int
+    reasons: dict[str, str]
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Run the block's convolutions and products in ``dtype``."""
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            yield
+
+
+def choose_runtime(device: str = "auto", *, threads: int | None = None, dtype: str = "auto") -> Runtime:
+    """Choose device, dtype and thread count, with reasons.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        threads: CPU threads; all cores this process may use by default.
+        dtype: ``auto``, ``bfloat16`` or ``float32``.
+
+    Raises:
+        UsageError: An unknown device name.
+        EnvironmentProblem: The device asked for is not there.
+    """
+    name, device_reason = _choose_device(device)
+    torch_dtype, dtype_reason = _choose_dtype(name, dtype)
+    num_threads = threads or available_cores()
+    return Runtime(
+        device=torch.device(name),
+        dtype=torch_dtype,
+        threads=num_threads,
+        reasons={
+            "device": device_reason,
+            "dtype": dtype_reason,
+            "threads": f"{num_threads}: " + ("as asked" if threads else "the cores this process may use"),
+        },
+    )
+
+
+def available_cores() -> int:
+    """Cores this process may run on; a scheduler's limit counts."""
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if slurm.isdigit() and int(slurm) > 0:
+        return int(slurm)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+
+
+def _choose_device(device: str) -> tuple[str, str]:
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        name = "cuda" if present["cuda"] else "mps" if present["mps"] else "cpu"
+        return name, f"{name}: " + ("an accelerator is there" if name != "cpu" else "no accelerator was found")
+    if device not in present:
+        raise UsageError(f"--device {device}: unknown", hint="Choose one of auto, cpu, cuda, mps.")
+    if not present[device]:
+        raise EnvironmentProblem(f"--device {device}: torch finds no such device here", hint="Try --device auto.")
+    return device, f"{device}: as asked"
+
+
+def _choose_dtype(device: str, dtype: str) -> tuple[torch.dtype, str]:
+    if dtype != "auto":
+        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[dtype], f"{dtype}: as asked"
+    if device == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device == "cpu" and cpu_has_bfloat16()
+    if fast:
+        return torch.bfloat16, "bfloat16: this hardware multiplies it natively"
+    return torch.float32, f"float32: bfloat16 is not native on this {device} device"
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
+    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(bool(check()) for check in checks if check is not None)
+
+
+@contextmanager
+def use_threads(threads: int) -> Iterator[None]:
+    """Compute with this many CPU threads inside the block; results depend on the count, so the plan fixes it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def generator(device: torch.device, seed: int, *key: str | int) -> torch.Generator:
+    """A torch generator whose stream is a function of (seed, key) and of nothing that happened before."""
+    return torch.Generator(device=device).manual_seed(seed_from(seed, *key))

@@ -1,0 +1,52 @@
+"""``noisyclean corrupt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noisyclean.cli import options
+from noisyclean.cli.render import console, next_command, print_json
+
+__all__ = ["corrupt"]
+
+
+def corrupt(
+    labels: Annotated[Path, typer.Argument(help="The table.", show_default=False)],
+    *,
+    kind: Annotated[
+        str, typer.Option(help="symmetric, symmetric-including-true, asymmetric or instance-dependent.")
+    ] = "symmetric",
+    rate: Annotated[float, typer.Option(help="Share of labels, in 0 to 1.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where the table goes.", show_default=False)],
+    map: Annotated[
+        str, typer.Option(help="For asymmetric: truck=automobile,cat=dog.", show_default="to the next")
+    ] = "",
+    pred_probs: Annotated[
+        Path | None, typer.Option(help="For instance-dependent: pred_probs.npz of an audit.", show_default=False)
+    ] = None,
+    label_column: options.LabelColumn = None,
+    image_column: options.ImageColumn = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Put known errors into a label table."""
+    from noisyclean.pipeline.corrupt import corrupt as run_corrupt
+
+    result = run_corrupt(
+        labels,
+        kind=kind,
+        rate=rate,
+        out=out,
+        map=map,
+        pred_probs=pred_probs,
+        label_column=label_column,
+        image_column=image_column,
+        seed=seed,
+    )
+    console.print(f"{result['num_changed']:,} of {result['num_rows']:,} labels changed ({result['rate']:.1%})")
+    next_command("noisyclean", "audit", "IMAGES", out, "--out", "RUN")
+    if as_json:
+        print_json(result)

@@ -1,0 +1,20 @@
+"""``noisyclean list``."""
+
+from __future__ import annotations
+
+from noisyclean.cli import options
+from noisyclean.cli.render import next_command, print_json, print_table
+
+__all__ = ["list_plugins"]
+
+
+def list_plugins(as_json: options.Json = False) -> None:
+    """List the signals and backbones."""
+    from noisyclean.pipeline.listing import list_plugins as run_list
+
+    found = run_list()
+    for kind in ("signals", "backbones"):
+        print_table(kind, [(row["name"], row["about"]) for row in found[kind]])
+    next_command("noisyclean", "doctor")
+    if as_json:
+        print_json(found)

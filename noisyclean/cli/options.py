@@ -1,0 +1,62 @@
+"""Options that several verbs share, each described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+INPUT, PLAN, ADVANCED = "Input", "Plan", "Advanced"
+
+Images = Annotated[Path, typer.Argument(help="Folder of the images; never written to.", show_default=False)]
+Labels = Annotated[
+    Path | None,
+    typer.Argument(
+        help="CSV, TSV or semicolon table: a path and a label per image. Without it: one folder per class.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path, typer.Option(help="Run directory; the same command continues what lies there.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; all else goes to stderr.")]
+Seed = Annotated[int, typer.Option(help="Of everything random.", rich_help_panel=PLAN)]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what an earlier run wrote to --out, and nothing else.")
+]
+PresetOption = Annotated[str, typer.Option(help="quick, standard, thorough or paper.", rich_help_panel=PLAN)]
+Init = Annotated[str, typer.Option(help="What networks start from: simclr or scratch.", rich_help_panel=PLAN)]
+Backbone = Annotated[
+    str | None, typer.Option(help="Architecture, a timm name.", rich_help_panel=PLAN, show_default="by device and size")
+]
+Size = Annotated[
+    int | None,
+    typer.Option(help="Side in pixels every image is resized to.", rich_help_panel=PLAN, show_default="by the images"),
+]
+Augment = Annotated[str, typer.Option(help="auto, natural, grey, oriented (no flips) or none.", rich_help_panel=PLAN)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=PLAN)]
+Encoding = Annotated[str | None, typer.Option(help="Of the table.", rich_help_panel=INPUT, show_default="found out")]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Column of paths.", rich_help_panel=INPUT, show_default="found by name")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="Column of labels.", rich_help_panel=INPUT, show_default="found by name")
+]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of groups (patient, part, burst) whose images never vote for each other.", rich_help_panel=INPUT
+    ),
+]
+SplitColumn = Annotated[str | None, typer.Option(help="Column that says train or test.", rich_help_panel=INPUT)]
+MaxBad = Annotated[float, typer.Option(help="Largest share of unusable rows to go on with.", rich_help_panel=INPUT)]
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file of stage settings.", rich_help_panel=ADVANCED, show_default=False)
+]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set", help="One setting, stage.key=value; may be repeated.", rich_help_panel=ADVANCED, show_default=False
+    ),
+]

@@ -1,0 +1,96 @@
+"""The terminal: messages, progress with throughput, tables, errors; all on stderr."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from noisyclean.base.log import Meter
+
+__all__ = ["Terminal", "next_command", "print_error", "print_json", "print_table"]
+
+console = Console(stderr=True, highlight=False)
+
+
+class Terminal:
+    """A reporter that writes to the terminal; without one it writes a line when a task ends."""
+
+    def say(self, text: str) -> None:
+        """One soft line."""
+        console.print(f"[dim]{escape(text)}[/]")
+
+    def warn(self, text: str) -> None:
+        """One line in yellow."""
+        console.print(f"[yellow]{escape(text)}[/]")
+
+    @contextmanager
+    def track(self, title: str, *, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
+        """A bar with throughput and time left."""
+        start = time.monotonic()
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        ]
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = _Bar(progress, progress.add_task(escape(title), total=total, completed=done, note=""), unit)
+            yield bar
+        seconds = time.monotonic() - start
+        if bar.done:
+            rate = bar.done / max(seconds, 1e-9)
+            console.print(f"[dim]{escape(title)}: {bar.done:,} {unit} in {seconds:.1f} s ({rate:,.0f}/s)[/]")
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: TaskID, unit: str) -> None:
+        self.done = 0
+        self._progress = progress
+        self._task = task
+        self._unit = unit
+        self._start = time.monotonic()
+        self._note = ""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.done += amount
+        self._note = note or self._note
+        rate = self.done / max(time.monotonic() - self._start, 1e-9)
+        text = f"{rate:,.0f} {self._unit}/s {self._note}"
+        self._progress.update(self._task, advance=amount, note=escape(text))
+
+
+def print_error(message: str, hint: str) -> None:
+    """What is wrong, and below it what to do."""
+    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    if hint:
+        console.print(f"       {escape(hint)}", soft_wrap=True)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One object on stdout."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """Two columns: what, and how much."""
+    table = Table(title=escape(title), show_header=False, title_justify="left", title_style="bold")
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name, value in rows:
+        table.add_row(escape(name), escape(value))
+    console.print(table)
+
+
+def next_command(*words: object) -> None:
+    """The command to type next, ready to paste."""
+    console.print(f"[bold]next:[/] {escape(shlex.join(str(word) for word in words))}", soft_wrap=True)

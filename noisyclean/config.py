@@ -1,0 +1,217 @@
+"""Settings of every stage, and the overlay of a TOML file and ``--set stage.key=value`` on them.
+
+A setting is a count, a rate or a name, never a duration: the same plan gives the same result on a slow day.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from noisyclean.errors import UsageError
+
+__all__ = [
+    "PRESETS",
+    "Plan",
+    "PrepareConfig",
+    "Preset",
+    "ProbeConfig",
+    "ReportConfig",
+    "ScoreConfig",
+    "SimCLRConfig",
+    "overlay",
+    "read_overrides",
+]
+
+Preset = Literal["quick", "standard", "thorough", "paper"]
+PRESETS: tuple[str, ...] = get_args(Preset)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """How images become pixels."""
+
+    size_px: int
+    """Side of the square every image is resized to."""
+    policy: Literal["squash", "pad", "crop"] = "squash"
+    """What happens to the aspect."""
+    max_bad: float = 0.1
+    """Largest share of unusable rows the run goes on with."""
+
+    def __post_init__(self) -> None:
+        _require(8 <= self.size_px <= 1024, f"prepare.size_px={self.size_px}: must lie in [8, 1024]")
+        _require(0 <= self.max_bad <= 1, f"prepare.max_bad={self.max_bad}: must lie in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimCLRConfig:
+    """Self-supervised pre-training, https://arxiv.org/abs/2002.05709."""
+
+    epochs: int = 0
+    """0 leaves the stage out."""
+    batch: int = 512
+    lr: float = 0.25
+    weight_decay: float = 1e-4
+    temperature: float = 0.5
+    warmup_epochs: float = 10
+    projection_dim: int = 128
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 0, f"simclr.epochs={self.epochs}: must not be negative")
+        _require(self.batch >= 4, f"simclr.batch={self.batch}: must be at least 4")
+        _require(self.temperature > 0, f"simclr.temperature={self.temperature}: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """The short noisy-label training that leaves evidence: mixup and a weight average hold memorising back."""
+
+    num_nets: int = 2
+    """Independent nets; their evidence is averaged."""
+    epochs: int = 30
+    """Of each net."""
+    batch: int = 128
+    lr: float = 0.1
+    """Peak of the one-cycle schedule."""
+    weight_decay: float = 5e-4
+    mixup_alpha: float = 1.0
+    """Of the Beta distribution mixup draws from; 0 switches mixup off."""
+    ema_decay: float = 0.99
+    """Of the weight average, per step."""
+    num_recordings: int = 4
+    """How often each net's losses and margins are recorded, the last time after its last epoch."""
+
+    def __post_init__(self) -> None:
+        _require(self.num_nets >= 1, f"probe.num_nets={self.num_nets}: must be at least 1")
+        _require(self.epochs >= 1, f"probe.epochs={self.epochs}: must be at least 1")
+        _require(self.batch >= 2, f"probe.batch={self.batch}: must be at least 2")
+        _require(0 <= self.ema_decay < 1, f"probe.ema_decay={self.ema_decay}: must lie in [0, 1)")
+        _require(self.num_recordings >= 1, f"probe.num_recordings={self.num_recordings}: must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """From evidence to one probability."""
+
+    num_neighbours: int = 50
+    """k of the neighbours' vote; cut to the class sizes."""
+
+    def __post_init__(self) -> None:
+        _require(self.num_neighbours >= 1, f"score.num_neighbours={self.num_neighbours}: must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """What the page shows."""
+
+    num_cards: int = 200
+    """Worst images shown with a thumbnail."""
+    thumbnail_px: int = 96
+
+    def __post_init__(self) -> None:
+        _require(self.num_cards >= 0, f"report.num_cards={self.num_cards}: must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a preset becomes for this data set and this machine: decided once, in counts, with reasons."""
+
+    preset: str
+    seed: int
+    device: str
+    dtype: str
+    threads: int
+    backbone: str
+    augment: str
+    prepare: PrepareConfig
+    simclr: SimCLRConfig
+    probe: ProbeConfig
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``plan.json`` holds it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Plan:
+        """Read what :meth:`to_json` wrote."""
+        hints = get_type_hints(cls)
+        stages = {
+            name: hints[name](**section) for name, section in value.items() if dataclasses.is_dataclass(hints.get(name))
+        }
+        return cls(**{**value, **stages})
+
+
+def read_overrides(config: Path | None, assignments: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Collect ``{stage: {key: value}}`` from a TOML file and then from ``stage.key=value`` texts.
+
+    Raises:
+        UsageError: The file or a text cannot be read.
+    """
+    overrides: dict[str, dict[str, Any]] = {}
+    if config is not None:
+        try:
+            loaded = tomllib.loads(config.read_text(encoding="utf-8"))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"--config {config}: {error}") from error
+        for stage, section in loaded.items():
+            _require(isinstance(section, dict), f"--config {config}: {stage} must be a [section]")
+            overrides[stage] = dict(section)
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        stage, dot, key = path.strip().partition(".")
+        _require(bool(equals and dot), f"--set {text}: write it as stage.key=value, for instance probe.epochs=10")
+        overrides.setdefault(stage, {})[key] = _parse_value(value.strip())
+    return overrides
+
+
+def overlay(plan: Plan, overrides: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """Replace single settings of a plan.
+
+    Raises:
+        UsageError: An unknown stage or key (with the nearest known one), or a value of the wrong kind.
+    """
+    for stage, section in overrides.items():
+        stages = [item.name for item in dataclasses.fields(plan) if dataclasses.is_dataclass(getattr(plan, item.name))]
+        _require(stage in stages, f"--set {stage}: no such stage{_nearest(stage, stages)}")
+        config = getattr(plan, stage)
+        types = get_type_hints(type(config))
+        values = {key: _coerce(f"{stage}.{key}", value, types.get(key), types) for key, value in section.items()}
+        plan = dataclasses.replace(plan, **{stage: dataclasses.replace(config, **values)})
+    return plan
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _coerce(name: str, value: Any, kind: Any, known: Mapping[str, Any]) -> Any:
+    if kind is None:
+        key = name.partition(".")[2]
+        raise UsageError(f"--set {name}: no such setting{_nearest(key, list(known))}")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    choices = get_args(kind)
+    fits = value in choices if choices else isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+    _require(fits, f"--set {name}={value}: must be {' or '.join(map(str, choices)) if choices else kind.__name__}")
+    return value
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    match = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(known)}"

@@ -1,0 +1,101 @@
+"""Batches of pixels on the device: the store held there when it fits, else copied over batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noisyclean.base.runtime import generator
+from noisyclean.data.augment import apply_view, identity_view
+
+__all__ = ["Pixels", "ShuffledBatches", "load_pixels"]
+
+SHARE_OF_DEVICE = 0.5
+"""Of the free device memory, at most this much is given to the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """uint8 images and how they are normalised."""
+
+    images_NHWI: Tensor
+    device: torch.device
+    mean_3: Tensor
+    """Mean of each channel over the data set, in [0, 1]."""
+    std_3: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images_NHWI)
+
+    @property
+    def size_px(self) -> int:
+        """Side of the images."""
+        return self.images_NHWI.shape[1]
+
+    def take(self, index_B: Tensor) -> Tensor:
+        """uint8 images of these rows, on the device, shape (B, H, W, 3)."""
+        if self.images_NHWI.device == self.device:
+            return self.images_NHWI[index_B]
+        return self.images_NHWI[index_B.cpu()].to(self.device, non_blocking=True)
+
+    def normalise(self, x_BIHW: Tensor) -> Tensor:
+        """Centre and scale images in [0, 1]."""
+        return (x_BIHW - self.mean_3[:, None, None]) / self.std_3[:, None, None]
+
+    def plain(self, index_B: Tensor) -> Tensor:
+        """Normalised images of these rows, not augmented, ``channels_last``."""
+        x_BHWI = self.take(index_B)
+        view = identity_view(len(x_BHWI), self.size_px, self.size_px, device=self.device)
+        return self.normalise(apply_view(x_BHWI, view, size_px=self.size_px))
+
+
+def load_pixels(images_NHWI: NDArray[np.uint8], device: torch.device) -> Pixels:
+    """Hand the store's images to a device; channel statistics come from at most 10,000 of them, evenly spread."""
+    sample = np.asarray(images_NHWI[:: max(1, len(images_NHWI) // 10_000)], dtype=np.float32) / 255
+    mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2)).clip(min=1e-3)
+    tensor = torch.from_numpy(images_NHWI)
+    if device.type == "cuda":
+        free_bytes, _ = torch.cuda.mem_get_info(device)
+        if images_NHWI.nbytes <= SHARE_OF_DEVICE * free_bytes:
+            tensor = tensor.to(device)
+    return Pixels(
+        images_NHWI=tensor,
+        device=device,
+        mean_3=torch.from_numpy(mean).to(device),
+        std_3=torch.from_numpy(std).to(device),
+    )
+
+
+class ShuffledBatches:
+    """Full batches of a fresh permutation each epoch, a function of (seed, key, epoch) alone.
+
+    Args:
+        num: Rows.
+        batch: Rows in a batch; cut to ``num``. The rest of an epoch is left out: a last batch of one would break batch
+            normalisation.
+        device: Where the row numbers live.
+        seed: The run's seed.
+        key: What the batches are for.
+    """
+
+    def __init__(self, num: int, batch: int, *, device: torch.device, seed: int, key: tuple[str | int, ...]) -> None:
+        self.num = num
+        self.batch = min(batch, num)
+        self.num_steps = num // self.batch
+        self._device = device
+        self._seed = seed
+        self._key = key
+        self._epoch = -1
+        self._order_N = torch.empty(0, dtype=torch.int64)
+
+    def rows(self, epoch: int, step: int) -> Tensor:
+        """Row numbers of one batch, shape (B,)."""
+        if epoch != self._epoch:
+            draw = generator(self._device, self._seed, *self._key, "order", epoch)
+            self._order_N = torch.randperm(self.num, generator=draw, device=self._device)
+            self._epoch = epoch
+        return self._order_N[step * self.batch : (step + 1) * self.batch]

@@ -1,0 +1,91 @@
+"""Label noise of known kind and rate, for tests and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from noisyclean.errors import UsageError
+from noisyclean.types import FloatArray, IntArray
+
+__all__ = ["KINDS", "asymmetric", "instance_dependent", "parse_class_map", "symmetric"]
+
+KINDS = ("symmetric", "symmetric-including-true", "asymmetric", "instance-dependent")
+
+
+def symmetric(
+    label_N: IntArray, num_classes: int, rate: float, *, including_true: bool, generator: np.random.Generator
+) -> IntArray:
+    """Give exactly ``int(rate * N)`` samples a uniformly drawn class.
+
+    Args:
+        label_N: Class indices.
+        num_classes: C.
+        rate: Share of samples redrawn, in [0, 1].
+        including_true: Draw among all classes (DivideMix, C2D: the true rate is ``rate * (1 - 1 / C)``) or among the
+            others (MOIT: the true rate is ``rate``).
+        generator: Source of randomness.
+    """
+    noisy_N = label_N.copy()
+    rows = generator.choice(len(label_N), size=int(rate * len(label_N)), replace=False)
+    if including_true:
+        noisy_N[rows] = generator.integers(num_classes, size=len(rows))
+    else:
+        noisy_N[rows] = (label_N[rows] + generator.integers(1, num_classes, size=len(rows))) % num_classes
+    return noisy_N
+
+
+def asymmetric(
+    label_N: IntArray, class_map: Mapping[int, int], rate: float, *, generator: np.random.Generator
+) -> IntArray:
+    """Flip each sample of a mapped class to the class it maps to, with probability ``rate``.
+
+    Deviations: DivideMix draws ``int(rate * N)`` candidates over all samples and flips those that are mapped; the
+    expected rate within a mapped class is the same.
+    """
+    target_N = np.asarray([class_map.get(int(label), int(label)) for label in label_N], dtype=np.int64)
+    return np.where(generator.random(len(label_N)) < rate, target_N, label_N)
+
+
+def instance_dependent(label_N: IntArray, p_NC: FloatArray, rate: float, *, generator: np.random.Generator) -> IntArray:
+    """Flip the ``rate`` share of samples whose other classes are most probable, each to a class drawn from them.
+
+    Args:
+        label_N: Class indices.
+        p_NC: A classifier's probabilities; rows sum to 1.
+        rate: Share of samples flipped, in [0, 1].
+        generator: Source of randomness.
+
+    Deviations: unlike the random projection of https://arxiv.org/abs/2006.07836 the errors are those a classifier is
+    tempted to make. Samples are drawn without replacement with weight ``1 - p(label)``.
+    """
+    others = p_NC.astype(np.float64).copy()
+    others[np.arange(len(label_N)), label_N] = 0
+    weight_N = others.sum(axis=1) + 1e-9
+    rows = generator.choice(len(label_N), size=int(rate * len(label_N)), replace=False, p=weight_N / weight_N.sum())
+    noisy_N = label_N.copy()
+    for row in rows:
+        p_C = others[row] + 1e-12
+        p_C[label_N[row]] = 0
+        noisy_N[row] = generator.choice(len(p_C), p=p_C / p_C.sum())
+    return noisy_N
+
+
+def parse_class_map(text: str, classes: tuple[str, ...]) -> dict[int, int]:
+    """Read ``truck=automobile,bird=airplane`` as class indices; without text each class maps to the next.
+
+    Raises:
+        UsageError: An unknown class, or a part without ``=``.
+    """
+    if not text:
+        return {index: (index + 1) % len(classes) for index in range(len(classes))}
+    index_of = {name: index for index, name in enumerate(classes)}
+    pairs: dict[int, int] = {}
+    for part in text.split(","):
+        source, equals, target = (piece.strip() for piece in part.partition("="))
+        unknown = [name for name in (source, target) if name not in index_of]
+        if not equals or unknown:
+            raise UsageError(f"--map {part}: write it as class=class", hint=f"Classes are {', '.join(classes)}.")
+        pairs[index_of[source]] = index_of[target]
+    return pairs

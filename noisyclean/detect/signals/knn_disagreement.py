@@ -1,0 +1,47 @@
+"""Neighbours that vote against the given label: MOIT's two-pass detection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from noisyclean.detect.signal import signals
+from noisyclean.engine.neighbours import nearest_neighbours
+from noisyclean.ops.knn import bounded_num_neighbours, two_pass_votes, vote_against
+from noisyclean.types import Evidence, SignalScore
+
+__all__ = ["KnnDisagreement"]
+
+FLOOR = 1e-2
+TIE_BREAK = 1e-3
+"""Weight of the first pass: votes are counts, and counts tie."""
+
+
+@signals.register("knn_disagreement")
+@dataclass(frozen=True, kw_only=True)
+class KnnDisagreement:
+    """Cross-entropy of the given label under the neighbours' second vote (MOIT, https://arxiv.org/abs/2012.04462).
+
+    Neighbours of the same group do not vote. k is bounded by half the median class size.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"z_ND"})
+    num_neighbours: int = 50
+
+    def __call__(self, evidence: Evidence, *, device: torch.device) -> SignalScore:
+        """Score every sample."""
+        assert evidence.z_ND is not None
+        label_N = torch.from_numpy(evidence.label_N).to(device)
+        k = bounded_num_neighbours(self.num_neighbours, torch.bincount(label_N))
+        group_N = None if evidence.group_N is None else torch.from_numpy(evidence.group_N).to(device)
+        z_ND = torch.as_tensor(evidence.z_ND, dtype=torch.float32, device=device)
+        index_NK, similarity_NK = nearest_neighbours(z_ND, num_neighbours=k, group_N=group_N)
+        first_NC, second_NC = two_pass_votes(index_NK, label_N, evidence.num_classes, valid_NK=similarity_NK.isfinite())
+        against_N = vote_against(second_NC, label_N, floor=FLOOR) + TIE_BREAK * vote_against(
+            first_NC, label_N, floor=FLOOR
+        )
+        raw_N = against_N.double().cpu().numpy()
+        return SignalScore(raw_N=raw_N, suspicion_N=raw_N / (-(1 + TIE_BREAK) * np.log(FLOOR)))

@@ -1,0 +1,51 @@
+"""Checkpoints by time: tensors and plain values, written whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from noisyclean.base.files import atomic_path
+
+__all__ = ["Checkpoint"]
+
+
+class Checkpoint:
+    """One file that holds the latest state of a training.
+
+    Args:
+        path: The file; None keeps nothing, for trainings of seconds.
+        every_s: Least number of seconds between two writes.
+    """
+
+    def __init__(self, path: Path | None, *, every_s: float = 20.0) -> None:
+        self.path = path
+        self.every_s = every_s
+        self._last_s = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it is time to write."""
+        return self.path is not None and time.monotonic() - self._last_s >= self.every_s
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state atomically."""
+        if self.path is None:
+            return
+        with atomic_path(self.path) as temporary:
+            torch.save(state, temporary)
+        self._last_s = time.monotonic()
+
+    def discard(self) -> None:
+        """Delete the file: the training is over and its results are written."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state last written, on the CPU, or None."""
+        if self.path is None or not self.path.exists():
+            return None
+        state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        return state

@@ -1,0 +1,47 @@
+"""Backbones by timm name."""
+
+from __future__ import annotations
+
+import copy
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.randomness import seed_from
+from noisyclean.errors import UsageError
+
+__all__ = ["create_backbone", "embed_with", "freeze_a_copy"]
+
+
+def create_backbone(name: str, *, num_classes: int, seed: int, key: tuple[str | int, ...] = ()) -> nn.Module:
+    """Create a randomly initialised timm model, the same for the same seed and key.
+
+    Args:
+        name: A timm name, ours (``noisyclean_…``) among them.
+        num_classes: Outputs of the classifier; 0 leaves it out.
+        seed: The run's seed.
+        key: What the net is for, so that two nets differ.
+
+    Raises:
+        UsageError: timm knows no such name.
+    """
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:5] or timm.list_models("noisyclean_*"))
+        raise UsageError(f"--backbone {name}: timm knows no such model", hint=f"Near it: {near}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_from(seed, "init", *key))
+        model: nn.Module = timm.create_model(name, pretrained=False, num_classes=num_classes)
+    return model.to(memory_format=torch.channels_last)
+
+
+def embed_with(model: nn.Module, x_BIHW: Tensor) -> Tensor:
+    """Pooled features before the classifier, shape (B, D)."""
+    features = model.forward_features(x_BIHW)  # type: ignore[operator]
+    pooled: Tensor = model.forward_head(features, pre_logits=True)  # type: ignore[operator]
+    return pooled
+
+
+def freeze_a_copy(model: nn.Module) -> nn.Module:
+    """A detached copy whose parameters take no gradient."""
+    return copy.deepcopy(model).requires_grad_(False)

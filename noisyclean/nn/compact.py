@@ -1,0 +1,117 @@
+"""A seven-convolution net for small images on few cores, registered with timm.
+
+Every block halves the picture before its second convolution, so most of the work is done on few pixels, and all widths
+are multiples of 32 because that is what bfloat16 kernels are fast at. ``docs/benchmarks.md`` has the measurements that
+chose it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timm.models import build_model_with_cfg, register_model
+from torch import Tensor, nn
+
+__all__ = ["CompactNet", "default_cfg"]
+
+
+class CompactNet(nn.Module):
+    """Stem, three blocks of two convolutions, global average, linear; timm's conventions throughout.
+
+    Args:
+        num_classes: Outputs; 0 leaves the classifier out.
+        in_chans: Image channels.
+        widths: Channels of the three blocks.
+        stem_width: Channels of the stem.
+        stem_stride: 2 for pictures larger than 32 pixels.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        widths: tuple[int, int, int] = (64, 128, 128),
+        stem_width: int = 32,
+        stem_stride: int = 1,
+        **_: Any,
+    ) -> None:
+        super().__init__()
+        stem = nn.Conv2d(in_chans, stem_width, 2 * stem_stride, stem_stride, padding=stem_stride // 2)
+        self.stem = nn.Sequential(stem, nn.ReLU(inplace=True))
+        ends = (stem_width, *widths)
+        self.blocks = nn.Sequential(*(_block(ends[i], ends[i + 1]) for i in range(3)))
+        self.num_features = self.head_hidden_size = widths[-1]
+        self.reset_classifier(num_classes)
+
+    def forward_features(self, x_BIHW: Tensor) -> Tensor:
+        """Feature map before pooling."""
+        features: Tensor = self.blocks(self.stem(x_BIHW))
+        return features
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Pool to (B, D); with ``pre_logits`` stop there, else classify to (B, C)."""
+        pooled_BD = features.mean(dim=(2, 3))
+        if pre_logits:
+            return pooled_BD
+        logits_BC: Tensor = self.fc(pooled_BD)
+        return logits_BC
+
+    def forward(self, x_BIHW: Tensor) -> Tensor:
+        """Logits, shape (B, C)."""
+        return self.forward_head(self.forward_features(x_BIHW))
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.fc
+
+    def reset_classifier(self, num_classes: int, global_pool: str = "avg") -> None:  # noqa: ARG002
+        """Put a new classifier in place."""
+        self.num_classes = num_classes
+        self.fc = nn.Linear(self.num_features, num_classes) if num_classes > 0 else nn.Identity()
+
+
+def _block(width_in: int, width: int) -> nn.Sequential:
+    """Convolve, halve, normalise; convolve, normalise."""
+    return nn.Sequential(
+        nn.Conv2d(width_in, width, 3, padding=1, bias=False),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    )
+
+
+def default_cfg(input_px: int, *, first_conv: str) -> dict[str, Any]:
+    """What timm calls a pretrained config, for a net that has no published weights."""
+    return {
+        "url": "",
+        "num_classes": 1000,
+        "input_size": (3, input_px, input_px),
+        "pool_size": None,
+        "crop_pct": 1.0,
+        "interpolation": "bilinear",
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.25, 0.25, 0.25),
+        "first_conv": first_conv,
+        "classifier": "fc",
+    }
+
+
+default_cfgs = {
+    "noisyclean_compact": default_cfg(32, first_conv="stem.0"),
+    "noisyclean_compact_s2": default_cfg(64, first_conv="stem.0"),
+}
+
+
+@register_model
+def noisyclean_compact(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """For pictures of 16 to 32 pixels."""
+    return build_model_with_cfg(CompactNet, "noisyclean_compact", pretrained, **kwargs)
+
+
+@register_model
+def noisyclean_compact_s2(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """For pictures above 32 pixels: the stem halves them."""
+    return build_model_with_cfg(CompactNet, "noisyclean_compact_s2", pretrained, **{"stem_stride": 2, **kwargs})

@@ -1,0 +1,1 @@
+"""Pure functions of tensors: the maths, with no device choice, no files, no state."""

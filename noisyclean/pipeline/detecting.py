@@ -1,0 +1,87 @@
+"""Stage ``score``: the signals read the evidence and are fused into one verdict on every label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from noisyclean.base.files import write_npz
+from noisyclean.base.log import Reporter
+from noisyclean.base.runtime import use_threads
+from noisyclean.config import Plan
+from noisyclean.detect.fuse import fuse
+from noisyclean.detect.signal import signals
+from noisyclean.pipeline.learning import Learned
+from noisyclean.pipeline.preparing import Prepared
+from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.types import Evidence, SampleStats, SignalScore
+
+__all__ = ["Scored", "apply_signals", "score_stage"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """The verdicts."""
+
+    stage: Stage
+    stats: SampleStats
+
+
+def score_stage(run: RunDir, prepared: Prepared, learned: Learned, plan: Plan, *, reporter: Reporter) -> Scored:
+    """Apply every signal whose evidence is there, and fuse them.
+
+    The verdicts are cheap to compute from the evidence, so the stage keeps the signals' raw values and they are fused
+    again from those when a finished run is opened.
+    """
+    evidence = learned.evidence
+
+    def work(folder: Path) -> list[Path]:
+        with use_threads(plan.threads):
+            scores = apply_signals(evidence, plan, device=torch.device(plan.device))
+        return [_save(scores, folder / "signals.npz")]
+
+    settings = {"score": asdict(plan.score), "seed": plan.seed}
+    stage = run_stage(
+        run, "score", work, settings=settings, inputs={"train-probe": learned.stage.fingerprint}, reporter=reporter
+    )
+    stats = fuse(evidence, _load(stage.folder / "signals.npz"), classes=prepared.table.classes)
+    for note in stats.notes:
+        reporter.say(note)
+    return Scored(stage=stage, stats=stats)
+
+
+def apply_signals(evidence: Evidence, plan: Plan, *, device: torch.device) -> dict[str, SignalScore]:
+    """Every registered signal whose needs are met, by name."""
+    options: dict[str, dict[str, object]] = {"knn_disagreement": {"num_neighbours": plan.score.num_neighbours}}
+    return {
+        name: signals.get(name)(**options.get(name, {}))(evidence, device=device)
+        for name in signals.names()
+        if all(evidence.has(need) for need in signals.get(name).needs)
+    }
+
+
+def _save(scores: Mapping[str, SignalScore], path: Path) -> Path:
+    arrays: dict[str, np.ndarray] = {}
+    for name, score in scores.items():
+        arrays[f"{name}.raw"] = score.raw_N
+        arrays[f"{name}.suspicion"] = score.suspicion_N
+        arrays[f"{name}.notes"] = np.asarray(score.notes, dtype=str)
+    return write_npz(path, arrays)
+
+
+def _load(path: Path) -> dict[str, SignalScore]:
+    with np.load(path, allow_pickle=False) as arrays:
+        names = sorted({key.rpartition(".")[0] for key in arrays})
+        return {
+            name: SignalScore(
+                raw_N=arrays[f"{name}.raw"],
+                suspicion_N=arrays[f"{name}.suspicion"],
+                notes=tuple(str(note) for note in arrays[f"{name}.notes"]),
+            )
+            for name in names
+        }

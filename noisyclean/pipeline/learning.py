@@ -1,0 +1,174 @@
+"""Stages ``pretrain`` and ``train-probe``: what the networks learn, and what they leave behind as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from noisyclean.base.files import atomic_path, write_npz
+from noisyclean.base.log import Reporter
+from noisyclean.base.runtime import Runtime, choose_runtime, use_threads
+from noisyclean.config import Plan
+from noisyclean.data.augment import Augmentation, strong, weak
+from noisyclean.data.batches import Pixels, load_pixels
+from noisyclean.engine.checkpoint import Checkpoint
+from noisyclean.engine.loop import fit
+from noisyclean.nn import create_backbone
+from noisyclean.pipeline.preparing import Prepared
+from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.pretrain.simclr import SimCLR
+from noisyclean.robust.probe import Probe
+from noisyclean.types import Evidence
+
+__all__ = ["Learned", "pretrain_stage", "probe_stage"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """A finished training."""
+
+    stage: Stage
+    evidence: Evidence
+    weights: Path
+    """Of the averaged first net, as safetensors."""
+
+
+def pretrain_stage(run: RunDir, prepared: Prepared, plan: Plan, *, reporter: Reporter) -> Stage | None:
+    """SimCLR on the images, labels ignored; None where the plan leaves it out."""
+    if plan.simclr.epochs == 0:
+        return None
+
+    def work(folder: Path) -> list[Path]:
+        with _machine(plan) as runtime:
+            pixels, label_N = _on_device(prepared, runtime)
+            net = create_backbone(plan.backbone, num_classes=0, seed=plan.seed, key=("simclr",)).to(runtime.device)
+            task = SimCLR(
+                pixels=pixels,
+                label_N=label_N,
+                net=net,
+                augmentation=training_views(plan.augment, is_strong=True),
+                config=plan.simclr,
+                runtime=runtime,
+                seed=plan.seed,
+            )
+            checkpoint = Checkpoint(folder / "checkpoint.pt")
+            history = fit(task, title="simclr", num_epochs=plan.simclr.epochs, checkpoint=checkpoint, reporter=reporter)
+            reporter.say("simclr: " + ", ".join(f"{name} {value:.3f}" for name, value in history[-1].items()))
+            weights = _save_weights(net, folder / "backbone.safetensors")
+            checkpoint.discard()
+            return [weights]
+
+    settings = _settings(plan) | {"simclr": asdict(plan.simclr)}
+    return run_stage(
+        run, "pretrain", work, settings=settings, inputs={"prepare": prepared.stage.fingerprint}, reporter=reporter
+    )
+
+
+def probe_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan, *, reporter: Reporter) -> Learned:
+    """Train the probe's nets one after another and gather their evidence."""
+
+    def work(folder: Path) -> list[Path]:
+        with _machine(plan) as runtime:
+            for index in range(plan.probe.num_nets):
+                if not (folder / f"net-{index}.npz").exists():
+                    _train_net(index, folder, prepared, start, plan, runtime, reporter)
+        nets = range(plan.probe.num_nets)
+        return [folder / f"net-{index}.npz" for index in nets] + [folder / "net-0.safetensors"]
+
+    inputs = {"prepare": prepared.stage.fingerprint} | ({"pretrain": start.fingerprint} if start else {})
+    settings = _settings(plan) | {"probe": asdict(plan.probe)}
+    stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter)
+    return Learned(
+        stage=stage,
+        evidence=_gather(stage.folder, prepared, plan.probe.num_nets),
+        weights=stage.folder / "net-0.safetensors",
+    )
+
+
+def training_views(kind: str, *, is_strong: bool) -> Augmentation:
+    """The views of a kind of images: ``natural``, ``grey``, ``oriented`` or ``none``."""
+    if kind == "none":
+        return Augmentation()
+    if is_strong:
+        return strong(flip=kind != "oriented", colour=kind != "grey")
+    return weak(flip=kind != "oriented")
+
+
+def _train_net(
+    index: int, folder: Path, prepared: Prepared, start: Stage | None, plan: Plan, runtime: Runtime, reporter: Reporter
+) -> None:
+    pixels, label_N = _on_device(prepared, runtime)
+    net = create_backbone(
+        plan.backbone, num_classes=prepared.table.num_classes, seed=plan.seed, key=("probe", index)
+    ).to(runtime.device)
+    if start is not None:
+        net.load_state_dict(load_file(start.folder / "backbone.safetensors"), strict=False)
+    task = Probe(
+        pixels=pixels,
+        label_N=label_N,
+        net=net,
+        net_index=index,
+        augmentation=training_views(plan.augment, is_strong=False),
+        config=plan.probe,
+        runtime=runtime,
+        seed=plan.seed,
+    )
+    checkpoint = Checkpoint(folder / f"net-{index}.checkpoint.pt")
+    fit(
+        task,
+        title=f"probe {index + 1} of {plan.probe.num_nets}",
+        num_epochs=plan.probe.epochs,
+        checkpoint=checkpoint,
+        reporter=reporter,
+    )
+    _save_weights(task.average.model, folder / f"net-{index}.safetensors")
+    record = {name: tensor.numpy() for name, tensor in vars(task.record()).items()}
+    write_npz(folder / f"net-{index}.npz", record)
+    checkpoint.discard()
+
+
+def _gather(folder: Path, prepared: Prepared, num_nets: int) -> Evidence:
+    records = [np.load(folder / f"net-{index}.npz", allow_pickle=False) for index in range(num_nets)]
+    recorded = [len(record["loss_EN"]) for record in records]
+    return Evidence(
+        label_N=prepared.table.label_N,
+        num_classes=prepared.table.num_classes,
+        z_ND=np.concatenate([record["z_ND"] for record in records], axis=1) / np.sqrt(num_nets),
+        p_NC=np.mean([record["p_NC"] for record in records], axis=0),
+        loss_EN=np.concatenate([record["loss_EN"] for record in records]),
+        margin_EN=np.concatenate([record["margin_EN"] for record in records]),
+        net_E=np.repeat(np.arange(num_nets), recorded),
+        group_N=prepared.table.group_N,
+    )
+
+
+@contextmanager
+def _machine(plan: Plan) -> Iterator[Runtime]:
+    """The plan's device, with the plan's number of threads."""
+    runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
+    with use_threads(plan.threads):
+        yield runtime
+
+
+def _on_device(prepared: Prepared, runtime: Runtime) -> tuple[Pixels, torch.Tensor]:
+    pixels = load_pixels(prepared.images_NHWI, runtime.device)
+    return pixels, torch.from_numpy(prepared.table.label_N).to(runtime.device)
+
+
+def _settings(plan: Plan) -> dict[str, object]:
+    """What every training depends on."""
+    return {name: getattr(plan, name) for name in ("seed", "device", "dtype", "threads", "backbone", "augment")}
+
+
+def _save_weights(net: nn.Module, path: Path) -> Path:
+    with atomic_path(path) as temporary:
+        save_file({name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}, temporary)
+    return path

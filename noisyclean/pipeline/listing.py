@@ -1,0 +1,30 @@
+"""``list``: the plugins that are there."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import timm
+
+import noisyclean.nn  # noqa: F401  registers our nets
+from noisyclean.detect.signal import signals
+
+__all__ = ["list_plugins"]
+
+SCHEMA_VERSION = 1
+
+
+def list_plugins() -> dict[str, Any]:
+    """Signals and our own backbones, each with the first line of its description."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "signals": [{"name": name, "about": _about(signals.get(name))} for name in signals.names()],
+        "backbones": [
+            {"name": name, "about": _about(timm.model_entrypoint(name))} for name in timm.list_models("noisyclean_*")
+        ],
+    }
+
+
+def _about(item: object) -> str:
+    return (inspect.getdoc(item) or "").partition("\n")[0]

@@ -1,0 +1,152 @@
+"""From a preset to a plan: what each stage is worth for this many images, at this size, on this device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noisyclean.base.files import read_json, write_json
+from noisyclean.base.runtime import choose_runtime
+from noisyclean.config import PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, overlay
+from noisyclean.data.decode import UnreadableImage, peek_size
+from noisyclean.errors import DataError, UsageError
+from noisyclean.types import LabelTable
+
+__all__ = ["PlanRequest", "decide_plan", "settle_plan"]
+
+SIZES = (16, 32, 64, 128, 224)
+PEEKED = 300
+"""Headers read to see how large the images are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """What the user asked for; a run keeps its plan for as long as this stays the same."""
+
+    preset: str = "standard"
+    init: str = "simclr"
+    backbone: str | None = None
+    size: int | None = None
+    augment: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+    max_bad: float = 0.1
+    overrides: Mapping[str, Mapping[str, Any]] | None = None
+
+
+def settle_plan(path: Path, request: PlanRequest, table: LabelTable) -> Plan:
+    """Read the plan that was decided for this request, or decide it and write it down."""
+    asked = vars(request) | {"overrides": dict(request.overrides or {})}
+    if path.exists():
+        known = read_json(path)
+        if known["request"] == asked:
+            return Plan.from_json(known["plan"])
+    plan = decide_plan(request, table)
+    write_json(path, {"request": asked, "plan": plan.to_json()})
+    return plan
+
+
+def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
+    """Choose backbone, size and the share of every stage, with reasons.
+
+    Raises:
+        UsageError: An unknown preset, or an override of something that is not there.
+    """
+    if request.preset not in PRESETS:
+        raise UsageError(f"--preset {request.preset}: unknown", hint=f"Choose one of {', '.join(PRESETS)}.")
+    runtime = choose_runtime(request.device)
+    is_small_machine = runtime.device.type == "cpu"
+    size_px, size_reason = _choose_size(request.size, table, most=64 if is_small_machine else 224)
+    backbone, backbone_reason = _choose_backbone(request.backbone, size_px, is_small_machine)
+    simclr, simclr_reason = _plan_simclr(request, len(table), is_small_machine)
+    probe, probe_reason = _plan_probe(request.preset, len(table), is_small_machine)
+    augment, augment_reason = _choose_augment(request.augment)
+    plan = Plan(
+        preset=request.preset,
+        seed=request.seed,
+        device=runtime.device.type,
+        dtype=str(runtime.dtype).removeprefix("torch."),
+        threads=runtime.threads,
+        backbone=backbone,
+        augment=augment,
+        prepare=PrepareConfig(size_px=size_px, max_bad=request.max_bad),
+        simclr=simclr,
+        probe=probe,
+        reasons={
+            **runtime.reasons,
+            "size": size_reason,
+            "backbone": backbone_reason,
+            "augment": augment_reason,
+            "simclr": simclr_reason,
+            "probe": probe_reason,
+        },
+    )
+    return overlay(plan, request.overrides or {})
+
+
+def _choose_size(asked: int | None, table: LabelTable, *, most: int) -> tuple[int, str]:
+    if asked is not None:
+        return asked, f"{asked} px: as asked"
+    sides: list[int] = []
+    for file in table.file_N[:: max(1, len(table) // PEEKED)]:
+        try:
+            sides.append(min(peek_size(Path(file))))
+        except UnreadableImage:
+            continue
+    if not sides:
+        raise DataError("not one readable image was found", hint="Look at a few of them; is IMAGES the right folder?")
+    median = float(np.median(sides))
+    size_px = next((size for size in SIZES if size >= min(median, most)), most)
+    return size_px, f"{size_px} px: the shorter side is {median:.0f} px in the median, at most {most} px on this device"
+
+
+def _choose_backbone(asked: str | None, size_px: int, is_small_machine: bool) -> tuple[str, str]:
+    if asked is not None:
+        return asked, f"{asked}: as asked"
+    if is_small_machine:
+        name = "noisyclean_compact" if size_px <= 32 else "noisyclean_compact_s2"
+        return name, f"{name}: finds most label errors per minute on few cores"
+    name = "noisyclean_resnet18" if size_px <= 64 else "resnet18"
+    return name, f"{name}: an accelerator is there"
+
+
+def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tuple[SimCLRConfig, str]:
+    if request.init == "scratch":
+        return SimCLRConfig(epochs=0), "left out: --init scratch"
+    if request.init != "simclr":
+        raise UsageError(f"--init {request.init}: unknown", hint="Choose simclr or scratch.")
+    if is_small_machine and request.preset in ("quick", "standard"):
+        reason = (
+            "left out: on a CPU its passes find more errors when the probe gets them (docs/benchmarks.md); "
+            "--preset thorough or --set simclr.epochs=N pre-trains"
+        )
+        return SimCLRConfig(epochs=0), reason
+    steps = {"quick": 4_000, "standard": 10_000, "thorough": 20_000, "paper": 50_000}[request.preset]
+    if is_small_machine:
+        steps //= 10
+    batch = min(512, max(4, num // 4))
+    epochs = max(1, round(steps * batch / num))
+    return SimCLRConfig(epochs=epochs, batch=batch, lr=0.5 * batch / 1024), f"{epochs} epochs: about {steps:,} steps"
+
+
+def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeConfig, str]:
+    num_nets, epochs = {"quick": (1, 16), "standard": (2, 24), "thorough": (3, 40), "paper": (3, 60)}[preset]
+    batch = 128 if is_small_machine else 256
+    batch = min(batch, max(8, num // 16))
+    fewest_steps = 1_500
+    stretched = max(epochs, math.ceil(fewest_steps * batch / num))
+    reason = f"{num_nets} nets of {stretched} epochs"
+    if stretched > epochs:
+        reason += f": {epochs} epochs of so few images would be under {fewest_steps:,} steps"
+    return ProbeConfig(num_nets=num_nets, epochs=stretched, batch=batch), reason
+
+
+def _choose_augment(asked: str) -> tuple[str, str]:
+    if asked == "auto":
+        return "natural", "natural: nothing speaks against flips and colour"
+    return asked, f"{asked}: as asked"

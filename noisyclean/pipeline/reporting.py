@@ -1,0 +1,122 @@
+"""Stage ``report``: the files a person opens and the files a program reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noisyclean.base.files import read_json, write_json, write_npz, write_text
+from noisyclean.base.log import Reporter
+from noisyclean.base.runtime import choose_runtime
+from noisyclean.config import Plan
+from noisyclean.data.batches import load_pixels
+from noisyclean.export.bundle import write_bundle
+from noisyclean.pipeline.detecting import Scored
+from noisyclean.pipeline.learning import Learned
+from noisyclean.pipeline.preparing import Prepared, pixel_mapping
+from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.stage import Stage, run_stage, written_before
+from noisyclean.report.flags import flag_table, flagged_rows, score_table, to_csv
+from noisyclean.report.html import render_page
+from noisyclean.report.verdict import summarise
+from noisyclean.types import FloatArray
+
+__all__ = ["report_stage"]
+
+EDITABLE = frozenset({"flagged.csv"})
+
+
+def report_stage(
+    run: RunDir, prepared: Prepared, learned: Learned, scored: Scored, plan: Plan, *, reporter: Reporter
+) -> dict[str, Any]:
+    """Write all outputs; returns ``summary.json``."""
+    stages = {stage.name: stage for stage in (prepared.stage, learned.stage, scored.stage)}
+
+    def work(_: Path) -> list[Path]:
+        summary = summarise(
+            prepared.table,
+            scored.stats,
+            num_quarantined=int((~prepared.usable_N).sum()),
+            plan=plan.to_json(),
+            stages={name: _cost(stage) for name, stage in stages.items()},
+        )
+        outputs = [
+            _write_flagged(run, prepared, scored),
+            _text(run.root / "scores.csv", to_csv(score_table(prepared.everything, scored.stats, prepared.usable_N))),
+            _text(run.root / "report.html", _page(run, summary, prepared, learned, scored, plan)),
+            _arrays(run.root / "embeddings.npz", prepared, z_ND=_require(learned.evidence.z_ND)),
+            _arrays(run.root / "pred_probs.npz", prepared, p_NC=scored.stats.p_NC),
+            *_write_model(run.root / "model", prepared, learned, plan),
+        ]
+        write_json(run.root / "summary.json", summary)
+        return [*outputs, run.root / "summary.json"]
+
+    inputs = {"score": scored.stage.fingerprint, "prepare": prepared.stage.fingerprint}
+    settings = {"num_cards": plan.report.num_cards, "thumbnail_px": plan.report.thumbnail_px}
+    run_stage(run, "report", work, settings=settings, inputs=inputs, reporter=reporter, may_be_edited=EDITABLE)
+    summary: dict[str, Any] = read_json(run.root / "summary.json")
+    return summary
+
+
+def _write_flagged(run: RunDir, prepared: Prepared, scored: Scored) -> Path:
+    text = to_csv(flag_table(prepared.table, scored.stats))
+    draft = run.stage_folder("report") / "flagged.draft.csv"
+    write_text(draft, text, encoding="utf-8-sig")
+    return run.write_keeping_edits("flagged.csv", draft, written_before(run, "report", "flagged.csv"))
+
+
+def _page(
+    run: RunDir, summary: Mapping[str, Any], prepared: Prepared, learned: Learned, scored: Scored, plan: Plan
+) -> str:
+    worst = flagged_rows(scored.stats)[: plan.report.num_cards]
+    return render_page(
+        title=f"Audit of {read_json(run.root / 'run.json')['describe']['images']}",
+        identity=scored.stage.fingerprint,
+        summary=summary,
+        flagged=flag_table(prepared.table, scored.stats).head(plan.report.num_cards),
+        files=[str(file) for file in prepared.table.file_N[worst]],
+        stats=scored.stats,
+        loss_N=_require(learned.evidence.loss_EN).mean(axis=0),
+        mapping=replace(pixel_mapping(plan), size_px=plan.report.thumbnail_px, policy="pad"),
+    )
+
+
+def _write_model(folder: Path, prepared: Prepared, learned: Learned, plan: Plan) -> list[Path]:
+    pixels = load_pixels(prepared.images_NHWI, choose_runtime("cpu").device)
+    return write_bundle(
+        folder,
+        learned.weights,
+        architecture=plan.backbone,
+        classes=prepared.table.classes,
+        mapping=pixel_mapping(plan),
+        mean=pixels.mean_3.tolist(),
+        std=pixels.std_3.tolist(),
+        method="probe",
+    )
+
+
+def _arrays(path: Path, prepared: Prepared, **arrays: FloatArray) -> Path:
+    """Arrays with their ids and class names, readable without pickle."""
+    ids = {
+        "image_path": prepared.table.image_path_N.astype(str),
+        "classes": np.asarray(prepared.table.classes, dtype=str),
+    }
+    return write_npz(path, ids | {name: array.astype(np.float32) for name, array in arrays.items()})
+
+
+def _text(path: Path, text: str) -> Path:
+    write_text(path, text)
+    return path
+
+
+def _cost(stage: Stage) -> dict[str, float]:
+    return {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes}
+
+
+def _require(array: FloatArray | None) -> FloatArray:
+    assert array is not None
+    return array

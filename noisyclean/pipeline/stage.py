@@ -1,0 +1,157 @@
+"""A stage: work that is done once for given settings and inputs, and known to be done.
+
+    begun.json    fingerprint of what the files here belong to; other files than that are deleted before work starts
+    done.json     written last: fingerprint, settings, inputs, outputs with SHA-256, seconds, peak memory, reason
+
+A stage that begun.json says was interrupted continues with the files it left; one that done.json says is finished is
+skipped; one whose settings or inputs changed starts anew and says which.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from noisyclean import __version__
+from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json
+from noisyclean.base.log import Reporter
+from noisyclean.pipeline.rundir import RunDir
+
+__all__ = ["Stage", "peak_memory_bytes", "run_stage"]
+
+BEGUN = "begun.json"
+DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A finished stage."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    seconds: float
+    peak_memory_bytes: int
+    was_done: bool
+    """Whether an earlier process did it."""
+
+
+def run_stage(
+    run: RunDir,
+    name: str,
+    work: Callable[[Path], Iterable[Path]],
+    *,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    reporter: Reporter,
+    may_be_edited: frozenset[str] = frozenset(),
+) -> Stage:
+    """Do a stage's work unless it is done.
+
+    Args:
+        run: The run directory.
+        name: The stage, a folder in it.
+        work: Does the work in the folder it is given and returns the files that are its outputs; called again after an
+            interruption, with the files it had left.
+        settings: What the work depends on, JSON-like.
+        inputs: Fingerprints of what it reads, by name.
+        reporter: Hears why it works or does not.
+        may_be_edited: Outputs, by file name, that a person may change without undoing the stage.
+    """
+    folder = run.stage_folder(name)
+    identity = {"settings": dict(settings), "inputs": dict(inputs), "version": __version__}
+    mark = fingerprint(identity)
+    done = _read(folder / DONE)
+    reason = _why_again(run, done, identity, mark, may_be_edited)
+    if done is not None and not reason:
+        return Stage(name, folder, mark, done["seconds"], done["peak_memory_bytes"], was_done=True)
+    if reason:
+        reporter.say(f"{name}: again, because {reason}")
+    _begin(folder, mark, anew=done is not None)
+    start = time.monotonic()
+    outputs = sorted(work(folder))
+    seconds = round(time.monotonic() - start, 3)
+    peak = peak_memory_bytes()
+    record = {
+        "fingerprint": mark,
+        **identity,
+        "outputs": {path.relative_to(run.root).as_posix(): _describe(path) for path in outputs},
+        "seconds": seconds,
+        "peak_memory_bytes": peak,
+        "reason": reason or "first time",
+    }
+    write_json(folder / DONE, record)
+    return Stage(name, folder, mark, seconds, peak, was_done=False)
+
+
+def written_before(run: RunDir, name: str, output: str) -> str | None:
+    """SHA-256 of an output as the stage wrote it last, if it did."""
+    done = _read(run.stage_folder(name) / DONE) or _read(run.stage_folder(name) / BEGUN)
+    recorded = (done or {}).get("outputs", {}).get(output)
+    return recorded["sha256"] if recorded else None
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _begin(folder: Path, mark: str, *, anew: bool) -> None:
+    """Make the folder ours for this fingerprint, keeping what an interrupted run with the same one left."""
+    begun = _read(folder / BEGUN)
+    outputs = (_read(folder / DONE) or begun or {}).get("outputs", {})
+    if anew or begun is None or begun["fingerprint"] != mark:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        write_json(folder / BEGUN, {"fingerprint": mark, "outputs": outputs})
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return read_json(path) if path.exists() else None
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"sha256": sha256_file(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _why_again(
+    run: RunDir, done: Mapping[str, Any] | None, identity: Mapping[str, Any], mark: str, may_be_edited: frozenset[str]
+) -> str:
+    """Why a finished stage cannot be used as it is; empty if it can, or if there is none."""
+    if done is None:
+        return ""
+    if done["fingerprint"] != mark:
+        return "; ".join(_changes(done, identity)) or "the version of noisyclean changed"
+    for output, recorded in done["outputs"].items():
+        path = run.root / output
+        if not path.exists():
+            return f"{output} is gone"
+        if path.name not in may_be_edited and not _is_intact(path, recorded):
+            return f"{output} was changed"
+    return ""
+
+
+def _is_intact(path: Path, recorded: Mapping[str, Any]) -> bool:
+    status = path.stat()
+    if status.st_size != recorded["bytes"]:
+        return False
+    return bool(status.st_mtime_ns == recorded["modified_ns"] or sha256_file(path) == recorded["sha256"])
+
+
+def _changes(done: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
+    before, now = done["settings"], identity["settings"]
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    changes = [f"{name} changed from {before.get(name)} to {now.get(name)}" for name in names]
+    stages = [name for name, value in identity["inputs"].items() if done["inputs"].get(name) != value]
+    return changes + [f"{name} was done again" for name in stages]

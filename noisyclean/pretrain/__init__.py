@@ -1,0 +1,1 @@
+"""Self-supervised pre-training on the user's own images, labels ignored, and embedding."""

@@ -1,0 +1,127 @@
+"""SimCLR (https://arxiv.org/abs/2002.05709): two strong views of an image must find each other among all others.
+
+Labels are not looked at, so their noise cannot enter. A nearest-neighbour check on the given labels is told now and
+then: it should rise; embeddings that shrink to a point are noticed and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.runtime import Runtime, generator
+from noisyclean.config import SimCLRConfig
+from noisyclean.data.augment import Augmentation, apply_view, sample_view
+from noisyclean.data.batches import Pixels, ShuffledBatches
+from noisyclean.engine.neighbours import nearest_neighbours
+from noisyclean.engine.optim import set_rate, sgd, warmup_cosine
+from noisyclean.errors import NoisycleanError
+from noisyclean.nn.backbone import embed_with
+from noisyclean.nn.heads import projection_head
+from noisyclean.ops.contrastive import nt_xent, spread
+from noisyclean.ops.knn import votes
+from noisyclean.pretrain.embed import embed_rows
+
+__all__ = ["SimCLR"]
+
+MONITOR_ROWS = 2_000
+"""Images the nearest-neighbour check looks at."""
+MONITOR_EVERY = 10
+"""Epochs between two checks."""
+COLLAPSED = 0.05
+"""Spread of the embeddings below which they are taken for one point."""
+
+
+class SimCLR:
+    """Pre-training of one backbone; a :class:`~noisyclean.engine.loop.Task`.
+
+    Args:
+        pixels: The images.
+        label_N: Given labels, for the monitor alone.
+        net: The backbone; trained in place.
+        augmentation: The strong views.
+        config: Counts and rates.
+        runtime: Device and dtype.
+        seed: The run's seed.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixels: Pixels,
+        label_N: Tensor,
+        net: nn.Module,
+        augmentation: Augmentation,
+        config: SimCLRConfig,
+        runtime: Runtime,
+        seed: int,
+    ) -> None:
+        self.pixels = pixels
+        self.label_N = label_N
+        self.net = net.train()
+        self.head = projection_head(net.num_features, config.projection_dim, seed=seed)  # type: ignore[arg-type]
+        self.head.to(runtime.device)
+        self.optimizer = sgd(nn.ModuleList([self.net, self.head]), weight_decay=config.weight_decay)
+        self.augmentation = augmentation
+        self.config = config
+        self.runtime = runtime
+        self.seed = seed
+        self.batches = ShuffledBatches(len(label_N), config.batch, device=runtime.device, seed=seed, key=("simclr",))
+
+    def num_steps(self, epoch: int) -> int:  # noqa: ARG002
+        """The same in every epoch."""
+        return self.batches.num_steps
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing is decided here."""
+
+    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """One step on two views of a batch."""
+        draw = generator(self.runtime.device, self.seed, "simclr", epoch, step)
+        x_BHWI = self.pixels.take(self.batches.rows(epoch, step))
+        views = [self._view(x_BHWI, draw) for _ in range(2)]
+        done = (epoch + step / self.batches.num_steps) / self.config.epochs
+        warmup = min(self.config.warmup_epochs / self.config.epochs, 0.1)
+        set_rate(self.optimizer, warmup_cosine(done, peak=self.config.lr, warmup=warmup))
+        with self.runtime.autocast():
+            z_BD = self.head(embed_with(self.net, torch.cat(views)))
+        z_BD = nn.functional.normalize(z_BD.float(), dim=1)
+        loss = nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss, "spread": spread(z_BD.detach())}
+
+    def end_epoch(self, epoch: int) -> Mapping[str, float]:
+        """Check now and then that neighbours agree more often, and that there is something to tell apart."""
+        if (epoch + 1) % MONITOR_EVERY and epoch + 1 < self.config.epochs:
+            return {}
+        rows = torch.arange(len(self.label_N))[:: max(1, len(self.label_N) // MONITOR_ROWS)]
+        z_ND = embed_rows(self.net, self.pixels, rows, self.runtime)
+        self.net.train()
+        if float(spread(z_ND)) < COLLAPSED:
+            raise NoisycleanError(
+                f"pre-training collapsed in epoch {epoch + 1}: all images are embedded at one point",
+                hint="Try a lower rate (--set simclr.lr=0.05), a larger batch, or --init scratch.",
+            )
+        label_N = self.label_N[rows]
+        index_NK, _ = nearest_neighbours(z_ND, num_neighbours=min(20, len(rows) - 1))
+        agree = votes(index_NK, label_N, int(self.label_N.max()) + 1).argmax(dim=1) == label_N
+        return {"neighbours agree": float(agree.float().mean())}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and the optimiser."""
+        return {"net": self.net.state_dict(), "head": self.head.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.net.load_state_dict(state["net"])
+        self.head.load_state_dict(state["head"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _view(self, x_BHWI: Tensor, draw: torch.Generator) -> Tensor:
+        view = sample_view(self.augmentation, len(x_BHWI), self.pixels.size_px, self.pixels.size_px, generator=draw)
+        return self.pixels.normalise(apply_view(x_BHWI, view, size_px=self.pixels.size_px))

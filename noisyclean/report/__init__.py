@@ -1,0 +1,1 @@
+"""What people read: the ranked table, the summary, the page."""

@@ -1,0 +1,175 @@
+"""The probe: a short training on the noisy labels that writes down how every label fared.
+
+Mixup (https://arxiv.org/abs/1710.09412) and a weight average keep the net from memorising, so what it believes about a
+training image still says something about its label: losses, margins and probabilities are recorded a few times over the
+second half of the training and averaged ("training-averaged", https://arxiv.org/abs/2510.16211). Cost: epochs x N
+forward and backward passes, plus num_recordings x N forward passes. Measured: ``docs/benchmarks.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.runtime import Runtime, generator
+from noisyclean.config import ProbeConfig
+from noisyclean.data.augment import Augmentation, apply_view, sample_view
+from noisyclean.data.batches import Pixels, ShuffledBatches
+from noisyclean.engine.optim import one_cycle, set_rate, sgd
+from noisyclean.nn.ema import WeightAverage
+from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
+
+__all__ = ["Probe", "ProbeRecord", "recording_epochs"]
+
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRecord:
+    """What one net leaves behind, on the CPU."""
+
+    loss_EN: Tensor
+    margin_EN: Tensor
+    p_NC: Tensor
+    """Mean of the recorded probabilities."""
+    z_ND: Tensor
+    """Normalised features of the last recording."""
+
+
+class Probe:
+    """One net's training; a :class:`~noisyclean.engine.loop.Task`.
+
+    Args:
+        pixels: The images.
+        label_N: Given class indices, on the device.
+        net: The network, its classifier as wide as there are classes.
+        net_index: Which of several nets this is; makes its data order its own.
+        augmentation: Of the training views.
+        config: Counts and rates.
+        runtime: Device and dtype.
+        seed: The run's seed.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixels: Pixels,
+        label_N: Tensor,
+        net: nn.Module,
+        net_index: int,
+        augmentation: Augmentation,
+        config: ProbeConfig,
+        runtime: Runtime,
+        seed: int,
+    ) -> None:
+        self.pixels = pixels
+        self.label_N = label_N
+        self.net = net.train()
+        self.average = WeightAverage(net, decay=config.ema_decay)
+        self.optimizer = sgd(net, weight_decay=config.weight_decay)
+        self.augmentation = augmentation
+        self.config = config
+        self.runtime = runtime
+        self.seed = seed
+        self.key = ("probe", net_index)
+        self.batches = ShuffledBatches(len(label_N), config.batch, device=runtime.device, seed=seed, key=self.key)
+        self.num_classes: int = net.num_classes  # type: ignore[assignment]
+        self._recorded: list[dict[str, Tensor]] = []
+
+    def num_steps(self, epoch: int) -> int:  # noqa: ARG002
+        """The same in every epoch."""
+        return self.batches.num_steps
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing is decided here."""
+
+    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """One step on a mixed batch of augmented images."""
+        draw = generator(self.runtime.device, self.seed, *self.key, epoch, step)
+        index_B = self.batches.rows(epoch, step)
+        x_BHWI = self.pixels.take(index_B)
+        view = sample_view(self.augmentation, len(x_BHWI), self.pixels.size_px, self.pixels.size_px, generator=draw)
+        x_BIHW = self.pixels.normalise(apply_view(x_BHWI, view, size_px=self.pixels.size_px))
+        target_BC = nn.functional.one_hot(self.label_N[index_B], self.num_classes).float()
+        if self.config.mixup_alpha > 0:
+            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
+            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.config.mixup_alpha, draw), partner_B)
+        done = (epoch + step / self.batches.num_steps) / self.config.epochs
+        set_rate(self.optimizer, one_cycle(done, peak=self.config.lr))
+        with self.runtime.autocast():
+            logits_BC = self.net(x_BIHW)
+        loss = soft_cross_entropy(logits_BC, target_BC).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.average.update()
+        return {"loss": loss}
+
+    def end_epoch(self, epoch: int) -> Mapping[str, float]:
+        """Record every sample, in the epochs chosen for it."""
+        if epoch in recording_epochs(self.config.epochs, self.config.num_recordings):
+            self._recorded.append(self._record())
+        return {}
+
+    def record(self) -> ProbeRecord:
+        """What was recorded so far; the training is over."""
+        return ProbeRecord(
+            loss_EN=torch.stack([entry["loss_N"] for entry in self._recorded]),
+            margin_EN=torch.stack([entry["margin_N"] for entry in self._recorded]),
+            p_NC=torch.stack([entry["p_NC"] for entry in self._recorded]).mean(dim=0),
+            z_ND=self._recorded[-1]["z_ND"],
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, their average, the optimiser and the recordings."""
+        return {
+            "net": self.net.state_dict(),
+            "average": self.average.model.state_dict(),
+            "num_updates": self.average.num_updates,
+            "optimizer": self.optimizer.state_dict(),
+            "recorded": self._recorded,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.net.load_state_dict(state["net"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.num_updates = state["num_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._recorded = list(state["recorded"])
+
+    @torch.inference_mode()
+    def _record(self) -> dict[str, Tensor]:
+        """Evaluate the averaged net on every plain image."""
+        net = self.average.model.eval()
+        parts: list[dict[str, Tensor]] = []
+        for index_B in torch.arange(len(self.label_N), device=self.runtime.device).split(EVALUATION_BATCH):
+            with self.runtime.autocast():
+                features = net.forward_features(self.pixels.plain(index_B))  # type: ignore[operator]
+                z_BD = net.forward_head(features, pre_logits=True)  # type: ignore[operator]
+                logits_BC = net.get_classifier()(z_BD)  # type: ignore[operator]
+            parts.append(_judge(logits_BC.float(), z_BD.float(), self.label_N[index_B]))
+        return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+
+
+def recording_epochs(num_epochs: int, num_recordings: int) -> frozenset[int]:
+    """Epochs recorded at their end: evenly over the second half, the last one always among them."""
+    half = num_epochs / 2
+    return frozenset(round(num_epochs - 1 - i * half / num_recordings) for i in range(num_recordings))
+
+
+def _judge(logits_BC: Tensor, z_BD: Tensor, label_B: Tensor) -> dict[str, Tensor]:
+    log_p_BC = logits_BC.log_softmax(dim=1)
+    given_B1 = log_p_BC.gather(1, label_B[:, None])
+    best_other_B = log_p_BC.scatter(1, label_B[:, None], -torch.inf).amax(dim=1)
+    given_B = given_B1.squeeze(1)
+    return {
+        "loss_N": -given_B,
+        "margin_N": given_B - best_other_B,
+        "p_NC": log_p_BC.exp(),
+        "z_ND": nn.functional.normalize(z_BD, dim=1),
+    }

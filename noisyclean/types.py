@@ -1,0 +1,153 @@
+"""The values that flow from room to room.
+
+Shape letters, used as suffixes of names everywhere (``z_ND`` is a matrix of N rows and D columns):
+
+    N samples   B batch   D embedding   K neighbours   C classes   E epochs recorded   S signals   M memory slots
+    I H W       image channels, height, width
+
+*Suspicion* is in [0, 1] everywhere and higher is worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "BoolArray",
+    "Evidence",
+    "FloatArray",
+    "IntArray",
+    "LabelTable",
+    "NoiseEstimate",
+    "SampleStats",
+    "SignalScore",
+    "StrArray",
+]
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+StrArray = NDArray[np.object_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelTable:
+    """One row per image, in the order of the input; every later array is aligned to it."""
+
+    image_path_N: StrArray
+    """Paths exactly as given."""
+    file_N: StrArray
+    """Absolute path of each file."""
+    label_N: IntArray
+    """Given class indices in [0, C)."""
+    classes: tuple[str, ...]
+    """Class names; sorted, numerically when all of them are integers."""
+    row_N: IntArray
+    """Line of each image in the input table, the header being line 1; for messages."""
+    carried: pd.DataFrame
+    """The other columns of the input table, as text, carried through to the outputs."""
+    split_N: StrArray | None = None
+    """Name of the split of each row, where the input names one."""
+    group_N: IntArray | None = None
+    """Group (patient, part, burst) of each row, as an index; neighbours and folds never cross a group."""
+    fingerprint: str = ""
+    """Hash of paths, labels, classes, groups and splits; not of the pixels."""
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes."""
+        return len(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.label_N)
+
+    def given_label(self) -> StrArray:
+        """Name of each row's given class, shape (N,)."""
+        return np.asarray(self.classes, dtype=object)[self.label_N]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What training and embedding recorded about every sample; signals read it and nothing else.
+
+    Arrays with a leading E hold one row for each recorded evaluation, in order; where several nets were trained,
+    their recordings follow each other and ``net_E`` says whose each row is.
+    """
+
+    label_N: IntArray
+    num_classes: int
+    z_ND: FloatArray | None = None
+    """Embeddings, L2-normalised rows."""
+    p_NC: FloatArray | None = None
+    """Class probabilities: mean over the nets of each net's running mean; rows sum to 1."""
+    loss_EN: FloatArray | None = None
+    """Cross-entropy of the given label, in nats."""
+    margin_EN: FloatArray | None = None
+    """Log-probability of the given label minus that of the best other class, in nats."""
+    net_E: IntArray | None = None
+    """Which net each recording is of."""
+    group_N: IntArray | None = None
+    """Samples of one group never vote for each other."""
+
+    def has(self, need: str) -> bool:
+        """Whether the named array was recorded."""
+        return getattr(self, need) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalScore:
+    """One signal's opinion of every sample."""
+
+    raw_N: FloatArray
+    """In the signal's own unit, higher is worse."""
+    suspicion_N: FloatArray
+    """A strictly monotone map of ``raw_N`` to [0, 1]."""
+    notes: tuple[str, ...] = ()
+    """What the signal fell back to, in words; empty when all went as meant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseEstimate:
+    """How noisy the labels are, estimated without truth."""
+
+    rate: float
+    """Share of wrong labels, in [0, 1]."""
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    """Upper end of the 95 % interval."""
+    transition_CC: FloatArray
+    """Share of the images given as class r that are really class c; rows sum to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleStats:
+    """The fused verdict on every sample."""
+
+    p_mislabeled_N: FloatArray
+    """Calibrated probability that the given label is wrong."""
+    p_NC: FloatArray
+    """Class probabilities; rows sum to 1."""
+    suggestion_N: IntArray
+    """Most probable class; equal to the given label where the tool would not change it."""
+    p_suggested_N: FloatArray
+    """Probability of the suggestion."""
+    flagged_N: BoolArray
+    """Whether the sample is worth a reviewer's look."""
+    issue_N: StrArray
+    """Issue type of each sample; empty where none."""
+    reason_N: StrArray
+    """One sentence for each flagged sample; empty elsewhere."""
+    signals: Mapping[str, SignalScore]
+    noise: NoiseEstimate
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Smallest probability that is flagged, by class name."""
+    notes: tuple[str, ...] = ()
