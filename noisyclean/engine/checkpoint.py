@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ class Checkpoint:
 
     Args:
         path: The file; None keeps nothing, for trainings of seconds.
-        every_s: Least number of seconds between two writes.
+        every_s: Least number of seconds between two writes; ``NOISYCLEAN_CHECKPOINT_S``, else 20, by default.
     """
 
-    def __init__(self, path: Path | None, *, every_s: float = 20.0) -> None:
+    def __init__(self, path: Path | None, *, every_s: float | None = None) -> None:
         self.path = path
-        self.every_s = every_s
+        self.every_s = float(os.environ.get("NOISYCLEAN_CHECKPOINT_S", "20")) if every_s is None else every_s
         self._last_s = time.monotonic()
 
     def is_due(self) -> bool:

@@ -53,6 +53,8 @@ class Task(Protocol):
 class _Position:
     epoch: int = 0
     step: int = 0
+    recent: dict[str, Tensor] = field(default_factory=dict)
+    """What the last step told."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -82,21 +84,20 @@ def fit(
         while at.epoch < num_epochs:
             if at.step == 0:
                 task.begin_epoch(at.epoch)
-            recent: dict[str, Tensor] = {}
             for step in range(at.step, task.num_steps(at.epoch)):
-                recent = {name: value.detach() for name, value in task.step(at.epoch, step).items()}
+                at.recent = {name: value.detach() for name, value in task.step(at.epoch, step).items()}
                 at.step = step + 1
                 meter.advance()
                 if at.step % STEPS_BETWEEN_CHECKS == 0:
-                    _require_finite(recent, title, at)
+                    _require_finite(title, at)
                 if stop.is_set() or checkpoint.is_due():
-                    _require_finite(recent, title, at)
+                    _require_finite(title, at)
                     checkpoint.save(_saved(task, at))
                 if stop.is_set():
                     raise Interrupted(f"{title} stopped in epoch {at.epoch + 1}", hint="The same command continues.")
-            _require_finite(recent, title, at)
-            figures = {name: float(value) for name, value in recent.items()} | dict(task.end_epoch(at.epoch))
-            at = _Position(at.epoch + 1, 0, [*at.history, figures])
+            _require_finite(title, at)
+            figures = {name: float(value) for name, value in at.recent.items()} | dict(task.end_epoch(at.epoch))
+            at = _Position(at.epoch + 1, history=[*at.history, figures])
             meter.advance(0, ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
     return at.history
 
@@ -106,15 +107,15 @@ def _restore(task: Task, checkpoint: Checkpoint) -> _Position:
     if saved is None:
         return _Position()
     task.load_state_dict(saved["task"])
-    return _Position(saved["epoch"], saved["step"], saved["history"])
+    return _Position(**saved["position"])
 
 
 def _saved(task: Task, at: _Position) -> dict[str, Any]:
-    return {"task": task.state_dict(), "epoch": at.epoch, "step": at.step, "history": at.history}
+    return {"task": task.state_dict(), "position": vars(at)}
 
 
-def _require_finite(metrics: Mapping[str, Tensor], title: str, at: _Position) -> None:
-    for name, value in metrics.items():
+def _require_finite(title: str, at: _Position) -> None:
+    for name, value in at.recent.items():
         if not math.isfinite(float(value)):
             raise NoisycleanError(
                 f"{title}: {name} became {float(value)} in epoch {at.epoch + 1}, step {at.step}",

@@ -17,6 +17,9 @@ MOST_FITTED = 100_000
 CAP_QUANTILE = 0.999
 """Values above this quantile are fitted as if they were there: one outlier must not squeeze the rest together."""
 
+LEAST_SEPARATION = 1.0
+"""Distance of the means in sums of the widths; equal Gaussians nearer than that have one bump between them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TwoComponents:
@@ -74,7 +77,7 @@ def fit_two_components(value_N: FloatArray, *, seed: int = 0) -> TwoComponents |
     std = np.sqrt(model.covariances_[order, 0, 0])
     separation = float((mean[1] - mean[0]) / std.sum())
     reason = ""
-    if separation < 0.5:
+    if separation < LEAST_SEPARATION:
         reason = f"the two means are only {separation:.2f} widths apart"
     elif weight.min() < 0.02:
         reason = f"one component has only {weight.min():.1%} of the weight"

@@ -25,8 +25,7 @@ def transition_heat_map(transition_CC: FloatArray, classes: tuple[str, ...]) -> 
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
     off_diagonal = np.where(np.eye(num, dtype=bool), np.nan, transition_CC)
-    colours = mpl.colormaps["Reds"].copy()
-    colours.set_bad("#f3f4f6")
+    colours = mpl.colormaps["Reds"].with_extremes(bad="#f3f4f6")
     image = axes.imshow(off_diagonal, cmap=colours, vmin=0, vmax=max(float(np.nanmax(off_diagonal)), 0.02))
     if num <= MOST_CLASSES_NAMED:
         axes.set_xticks(range(num), classes, rotation=90, parse_math=False)

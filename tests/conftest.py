@@ -1,0 +1,143 @@
+"""Shared fixtures: small synthetic image folders, and the command line called in-process."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+CLASSES = ("bar", "disc", "ring")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The object printed by ``--json``."""
+        value: dict[str, Any] = json.loads(self.stdout)
+        return value
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def cli() -> Run:
+    """Call ``noisyclean WORDS...`` in this process."""
+    from noisyclean.cli.app import app
+
+    def run(*words: object) -> Result:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("NOISYCLEAN_DEBUG", "1")
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+
+
+def draw_shape(name: str, generator: np.random.Generator, size: int = 16) -> np.ndarray:
+    """A noisy picture of a bar, a disc or a ring in a random place and colour."""
+    y, x = np.mgrid[:size, :size]
+    cy, cx = generator.uniform(0.35, 0.65, 2) * size
+    distance = np.hypot(y - cy, x - cx) / size
+    mask = {"bar": np.abs(x - cx) < size / 10, "disc": distance < 0.25, "ring": np.abs(distance - 0.28) < 0.07}[name]
+    image = generator.uniform(0, 60, (size, size, 3)) + mask[..., None] * generator.uniform(110, 195, 3)
+    return image.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """A folder of shapes, with 20 % of the labels wrong."""
+
+    root: Path
+    images: Path
+    labels: Path
+    truth: Path
+    names: list[str]
+    given: list[str]
+    true: list[str]
+
+    @property
+    def num_wrong(self) -> int:
+        """Labels that differ from the truth."""
+        return sum(given != true for given, true in zip(self.given, self.true, strict=True))
+
+
+def write_table(path: Path, rows: Sequence[Sequence[str]], header: Sequence[str] = ("path", "label")) -> Path:
+    """Write a CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def make_shapes(root: Path, num: int = 240, *, rate: float = 0.2, seed: int = 0) -> Shapes:
+    """Write ``images/*.png``, ``labels.csv`` and ``truth.csv``."""
+    generator = np.random.default_rng(seed)
+    images = root / "images"
+    images.mkdir(parents=True)
+    names, given, true = [], [], []
+    for index in range(num):
+        name = CLASSES[index % len(CLASSES)]
+        Image.fromarray(draw_shape(name, generator)).save(images / f"{index:03d}.png")
+        others = [other for other in CLASSES if other != name]
+        names.append(f"{index:03d}.png")
+        true.append(name)
+        given.append(str(generator.choice(others)) if generator.random() < rate else name)
+    labels = write_table(root / "labels.csv", list(zip(names, given, strict=True)))
+    truth = write_table(root / "truth.csv", list(zip(names, true, strict=True)))
+    return Shapes(root, images, labels, truth, names, given, true)
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Shapes:
+    """240 pictures of three shapes."""
+    return make_shapes(tmp_path / "shapes")
+
+
+QUICK = ("--preset", "quick", "--set", "probe.epochs=8", "--set", "probe.batch=32", "--augment", "natural")
+"""Options that make an audit of shapes a matter of seconds."""
+
+
+@pytest.fixture(scope="session")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shapes, Path]:
+    """One finished audit of shapes; not to be written to."""
+    from noisyclean.pipeline.audit import audit
+
+    shapes = make_shapes(tmp_path_factory.mktemp("audited"))
+    settings = ("probe.epochs=8", "probe.batch=32")
+    audit(shapes.images, shapes.labels, out=shapes.root / "run", preset="quick", augment="natural", set=settings)
+    return shapes, shapes.root / "run"
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path) -> Path:
+    """Work in an empty folder."""
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        yield tmp_path  # type: ignore[misc]
+    finally:
+        os.chdir(before)

@@ -1,0 +1,51 @@
+"""The command line and the library are two doors of one room: same names, same defaults."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import noisyclean
+from noisyclean.cli import audit, corrupt, demo, doctor, evaluate
+
+ONLY_IN_CLI = {"as_json"}
+ONLY_IN_LIBRARY = {"reporter"}
+
+PAIRS = {
+    "audit": (audit.audit, noisyclean.audit),
+    "corrupt": (corrupt.corrupt, noisyclean.corrupt),
+    "demo": (demo.demo, noisyclean.demo),
+    "doctor": (doctor.doctor, noisyclean.doctor),
+    "evaluate": (evaluate.evaluate, noisyclean.evaluate),
+}
+
+
+def plain(default: Any) -> Any:
+    """Defaults compared by value: a list is an empty tuple's equal, a path its text's."""
+    if isinstance(default, Path):
+        return str(default)
+    return tuple(default) if isinstance(default, list) else default
+
+
+def parameters(function: Any, ignored: set[str]) -> dict[str, Any]:
+    """Names and defaults."""
+    found = inspect.signature(function).parameters
+    return {name: plain(item.default) for name, item in found.items() if name not in ignored}
+
+
+@pytest.mark.parametrize("verb", sorted(PAIRS))
+def test_same_names_and_defaults(verb: str) -> None:
+    command, function = PAIRS[verb]
+    assert parameters(command, ONLY_IN_CLI) == parameters(function, ONLY_IN_LIBRARY)
+
+
+def test_every_public_verb_is_compared() -> None:
+    assert set(noisyclean.__all__) - {"__version__"} == set(PAIRS)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'audti'"):
+        noisyclean.audti  # noqa: B018
