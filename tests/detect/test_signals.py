@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,9 +56,10 @@ def score(name: str, evidence: Evidence) -> SignalScore:
 @every_signal
 def test_is_a_described_frozen_dataclass_that_names_its_needs(name: str) -> None:
     kind = signals.get(name)
+    instance: object = kind()
     assert dataclasses.is_dataclass(kind)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        kind().anything = 1  # type: ignore[attr-defined]
+        setattr(instance, "anything", 1)  # noqa: B010
     assert kind.__doc__
     assert not kind.__doc__.startswith(f"{kind.__name__}(")
     fields = {field.name for field in dataclasses.fields(Evidence)}
@@ -100,7 +102,7 @@ def test_is_deterministic_and_leaves_the_evidence_alone(name: str) -> None:
 def test_does_not_depend_on_the_order_of_samples(name: str) -> None:
     evidence, _ = make_evidence()
     order = np.random.default_rng(1).permutation(NUM)
-    changes = {
+    changes: dict[str, Any] = {
         "label_N": evidence.label_N[order],
         "z_ND": evidence.z_ND[order],  # type: ignore[index]
         "p_NC": evidence.p_NC[order],  # type: ignore[index]
