@@ -60,6 +60,8 @@ class LabelTable:
     """Group (patient, part, burst) of each row, as an index; neighbours and folds never cross a group."""
     fingerprint: str = ""
     """Hash of paths, labels, classes, groups and splits; not of the pixels."""
+    verified_N: BoolArray | None = None
+    """True where a person confirmed the label; never doubted again."""
 
     @property
     def num_classes(self) -> int:
@@ -96,6 +98,12 @@ class Evidence:
     """Which net each recording is of."""
     group_N: IntArray | None = None
     """Samples of one group never vote for each other."""
+    division_N: FloatArray | None = None
+    """Log-odds that the label is wrong, by the division of a robust training."""
+    target_NC: FloatArray | None = None
+    """What a robust training remembers each image to be; rows sum to 1."""
+    disagreement_N: FloatArray | None = None
+    """Disagreement of the neighbours in a robust training's own embedding, in nats."""
 
     def has(self, need: str) -> bool:
         """Whether the named array was recorded."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import noisyclean
-from noisyclean.cli import audit, corrupt, demo, doctor, evaluate
+from noisyclean.cli import audit, corrupt, demo, doctor, evaluate, export, import_weights, train
 
 ONLY_IN_CLI = {"as_json"}
 ONLY_IN_LIBRARY = {"reporter"}
@@ -20,6 +20,9 @@ PAIRS = {
     "demo": (demo.demo, noisyclean.demo),
     "doctor": (doctor.doctor, noisyclean.doctor),
     "evaluate": (evaluate.evaluate, noisyclean.evaluate),
+    "export_run": (export.export, noisyclean.export_run),
+    "import_weights": (import_weights.import_weights, noisyclean.import_weights),
+    "train": (train.train, noisyclean.train),
 }
 
 

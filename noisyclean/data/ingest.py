@@ -105,6 +105,7 @@ def select_rows(table: LabelTable, keep_N: BoolArray) -> LabelTable:
         split_N=pick(table.split_N),
         group_N=None if table.group_N is None else table.group_N[keep_N],
         fingerprint=table.fingerprint,
+        verified_N=None if table.verified_N is None else table.verified_N[keep_N],
     )
 
 

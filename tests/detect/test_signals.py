@@ -41,8 +41,20 @@ def make_evidence(seed: int = 0, *, num: int = NUM, strength: float = 4.0) -> tu
         loss_EN=-given,
         margin_EN=given - others.max(axis=2),
         net_E=np.zeros(2, dtype=np.int64),
+        division_N=-margin_of(log_p.mean(axis=0), label_N),
+        target_NC=np.exp(log_p[0]),
+        disagreement_N=-given.mean(axis=0),
     )
     return evidence, wrong_N
+
+
+def margin_of(log_p: np.ndarray, label_N: np.ndarray) -> np.ndarray:
+    """Log-probability of the label minus that of the best other class."""
+    rows = np.arange(len(label_N))
+    others = log_p.copy()
+    others[rows, label_N] = -np.inf
+    margin: np.ndarray = log_p[rows, label_N] - others.max(axis=1)
+    return margin
 
 
 every_signal = pytest.mark.parametrize("name", signals.names())
@@ -108,6 +120,9 @@ def test_does_not_depend_on_the_order_of_samples(name: str) -> None:
         "p_NC": evidence.p_NC[order],  # type: ignore[index]
         "loss_EN": evidence.loss_EN[:, order],  # type: ignore[index]
         "margin_EN": evidence.margin_EN[:, order],  # type: ignore[index]
+        "division_N": evidence.division_N[order],  # type: ignore[index]
+        "target_NC": evidence.target_NC[order],  # type: ignore[index]
+        "disagreement_N": evidence.disagreement_N[order],  # type: ignore[index]
     }
     shuffled = dataclasses.replace(evidence, **changes)
     correlation = spearmanr(score(name, evidence).raw_N[order], score(name, shuffled).raw_N).statistic
