@@ -32,7 +32,7 @@ from tests.conftest import Result, Run, Shapes, make_shapes, write_table
 assert timm.is_model("noisyclean_compact")
 
 QUICK = ("--preset", "quick", "--augment", "natural", "--device", "cpu")
-SETTINGS = {"epochs": 10, "batch": 16, "plus_epochs": 3, "memory_per_class": 20}
+SETTINGS = {"epochs": 12, "batch": 12, "plus_epochs": 3, "memory_per_class": 20}
 NUM_TRAIN = 180
 
 Trained = Callable[[str], tuple[Shapes, Path]]
@@ -316,3 +316,20 @@ def test_killed_at_random_moments_it_ends_with_the_same_model(tmp_path: Path) ->
     assert start(shapes, killed).wait() == 0
     for name in ("model/model.safetensors", "train-dividemix/net-1.safetensors", "train-dividemix/scores.csv"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_foreign_checkpoint_becomes_a_start(cli: Run, split: Shapes) -> None:
+    net = create_backbone("noisyclean_compact", num_classes=0, seed=3)
+    torch.save({"model": {f"module.{name}": value for name, value in net.state_dict().items()}}, split.root / "c.pt")
+    folder = split.root / "imported"
+    done = cli("import-weights", split.root / "c.pt", "--to", folder, "--size", "16", "--json")
+    assert done.json["architecture"] == "noisyclean_compact"
+    assert done.json["matched"] == 1
+    trained = train(cli, split, "cross-entropy", "--init", f"local-dir:{folder}", "--set", "robust.epochs=1")
+    assert trained.exit_code == 0
+    started = load_file(split.root / "run" / "start" / "backbone.safetensors")
+    assert torch.equal(started["stem.0.0.weight"], net.state_dict()["stem.0.0.weight"])
+    assert cli("import-weights", split.root / "c.pt", "--to", folder).exit_code == 2
+    wrong = cli("import-weights", split.root / "c.pt", "--to", split.root / "b", "--backbone", "resnet18")
+    assert wrong.exit_code == 2
+    assert "finds 0% of its weights" in wrong.stderr
