@@ -68,10 +68,7 @@ def score(name: str, evidence: Evidence) -> SignalScore:
 @every_signal
 def test_is_a_described_frozen_dataclass_that_names_its_needs(name: str) -> None:
     kind = signals.get(name)
-    instance: object = kind()
-    assert dataclasses.is_dataclass(kind)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(instance, "anything", 1)  # noqa: B010
+    assert getattr(kind, "__dataclass_params__").frozen  # noqa: B009
     assert kind.__doc__
     assert not kind.__doc__.startswith(f"{kind.__name__}(")
     fields = {field.name for field in dataclasses.fields(Evidence)}
