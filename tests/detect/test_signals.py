@@ -40,6 +40,7 @@ def make_evidence(seed: int = 0, *, num: int = NUM, strength: float = 4.0) -> tu
         loss_EN=-given,
         margin_EN=given - others.max(axis=2),
         net_E=np.zeros(2, dtype=np.int64),
+        disagreement_N=np.clip(generator.normal(0.2 + 0.5 * wrong_N, 0.1), 0, 0.99),
     )
     return evidence, wrong_N
 
@@ -106,6 +107,7 @@ def test_does_not_depend_on_the_order_of_samples(name: str) -> None:
         "p_NC": evidence.p_NC[order],  # type: ignore[index]
         "loss_EN": evidence.loss_EN[:, order],  # type: ignore[index]
         "margin_EN": evidence.margin_EN[:, order],  # type: ignore[index]
+        "disagreement_N": evidence.disagreement_N[order],  # type: ignore[index]
     }
     shuffled = dataclasses.replace(evidence, **changes)
     correlation = spearmanr(score(name, evidence).raw_N[order], score(name, shuffled).raw_N).statistic
@@ -120,6 +122,7 @@ def test_survives_evidence_that_says_nothing(name: str) -> None:
         z_ND=np.full_like(evidence.z_ND, 8**-0.5),
         loss_EN=np.full_like(evidence.loss_EN, 1.0),
         margin_EN=np.zeros_like(evidence.margin_EN),
+        disagreement_N=np.zeros(NUM),
     )
     got = score(name, flat)
     assert np.isfinite(got.suspicion_N).all()
