@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from noisyclean.pipeline.demo import demo as demo
     from noisyclean.pipeline.doctor import doctor as doctor
     from noisyclean.pipeline.evaluate import evaluate as evaluate
+    from noisyclean.pipeline.predict import predict as predict
+    from noisyclean.pipeline.review import review as review
+    from noisyclean.pipeline.score import score as score
 
 __version__ = "0.1.0.dev0"
 
@@ -23,9 +26,12 @@ _HOMES = {
     "demo": "noisyclean.pipeline.demo",
     "doctor": "noisyclean.pipeline.doctor",
     "evaluate": "noisyclean.pipeline.evaluate",
+    "predict": "noisyclean.pipeline.predict",
+    "review": "noisyclean.pipeline.review",
+    "score": "noisyclean.pipeline.score",
 }
 
-__all__ = ["__version__", "audit", "corrupt", "demo", "doctor", "evaluate"]
+__all__ = ["__version__", "audit", "corrupt", "demo", "doctor", "evaluate", "predict", "review", "score"]
 
 
 def __getattr__(name: str) -> Any:

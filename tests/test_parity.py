@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import noisyclean
-from noisyclean.cli import audit, corrupt, demo, doctor, evaluate
+from noisyclean.cli import audit, corrupt, demo, doctor, evaluate, predict, review, score
 
-ONLY_IN_CLI = {"as_json"}
+ONLY_IN_CLI = {"as_json", "context"}
 ONLY_IN_LIBRARY = {"reporter"}
 
 PAIRS = {
@@ -20,6 +20,9 @@ PAIRS = {
     "demo": (demo.demo, noisyclean.demo),
     "doctor": (doctor.doctor, noisyclean.doctor),
     "evaluate": (evaluate.evaluate, noisyclean.evaluate),
+    "predict": (predict.predict, noisyclean.predict),
+    "review": (review.review, noisyclean.review),
+    "score": (score.score, noisyclean.score),
 }
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import typer
 
-from noisyclean.cli import audit, corrupt, demo, doctor, evaluate, listing
+from noisyclean.cli import audit, corrupt, demo, doctor, evaluate, listing, predict, review, score
 from noisyclean.cli.render import print_error
 from noisyclean.errors import NoisycleanError
 
 __all__ = ["app", "main"]
 
-EVERYDAY, RESEARCH = "Everyday", "Research"
+EVERYDAY, HAND_OVER, RESEARCH = "Everyday", "Hand over", "Research"
 
 app = typer.Typer(
     name="noisyclean",
@@ -73,6 +73,9 @@ def _top(
 
 app.command("demo", rich_help_panel=EVERYDAY)(_guarded(demo.demo))
 app.command("audit", rich_help_panel=EVERYDAY)(_guarded(audit.audit))
+app.command("review", rich_help_panel=EVERYDAY)(_guarded(review.review))
+app.command("predict", rich_help_panel=EVERYDAY)(_guarded(predict.predict))
+app.command("score", rich_help_panel=HAND_OVER)(_guarded(score.score))
 app.command("evaluate", rich_help_panel=RESEARCH)(_guarded(evaluate.evaluate))
 app.command("corrupt", rich_help_panel=RESEARCH)(_guarded(corrupt.corrupt))
 app.command("list", rich_help_panel=RESEARCH)(_guarded(listing.list_plugins))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import typer
+
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table, same_command
 
 __all__ = ["audit", "show_audit"]
 
 
 def audit(
+    context: typer.Context,
     images: options.Images,
     labels: options.Labels = None,
     *,
@@ -74,7 +77,7 @@ def audit(
     )
     if dry_run:
         show_estimate(summary)
-        next_command("noisyclean", "audit", images, *([labels] if labels else []), "--out", out)
+        next_command(*same_command(context, without="dry_run"))
     else:
         show_audit(summary)
         console.print(f"open {out / 'report.html'} to review, or {out / 'flagged.csv'} in a spreadsheet", markup=False)

@@ -21,6 +21,7 @@ Labels = Annotated[
 Out = Annotated[
     Path, typer.Option(help="Run directory; the same command continues what lies there.", show_default=False)
 ]
+Run = Annotated[Path, typer.Argument(help="A finished audit.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; all else goes to stderr.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.", rich_help_panel=PLAN)]
 Overwrite = Annotated[

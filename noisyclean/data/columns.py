@@ -69,9 +69,10 @@ def choose_columns(
         DataError: No usual name is there; the message shows the header and three rows.
         UsageError: A named column is not there.
     """
+    image = image_column_of(table, image)
     labels = _named_labels(table, label) or _usual_labels(table)
     return Columns(
-        image=image_column_of(table, image),
+        image=image,
         label=labels[0],
         more_labels=labels[1:],
         group=_named(table, group, "--group-column"),

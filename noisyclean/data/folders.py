@@ -69,13 +69,16 @@ def table_from_folders(images: Path, *, class_level: int | None = None) -> TextT
 def list_images(images: Path, others: Counter[str] | None = None) -> Iterator[str]:
     """Paths of all images below a folder, relative to it, in order; hidden and system folders are ignored.
 
+    Linked folders are followed, each once.
+
     Args:
         images: The folder.
         others: Counts the endings of the files that are no images.
     """
     root_length = len(str(images))
-    for root, folders, files in os.walk(images):
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+    linked: set[str] = {os.path.realpath(images)}
+    for root, folders, files in os.walk(images, followlinks=True):
+        folders[:] = sorted(name for name in folders if not _is_hidden(name) and _is_fresh(root, name, linked))
         below = root[root_length:].replace(os.sep, "/").strip("/")
         for name in sorted(files):
             if _is_hidden(name):
@@ -89,6 +92,17 @@ def list_images(images: Path, others: Counter[str] | None = None) -> Iterator[st
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(SYSTEM_STARTS) or name in SYSTEM_FOLDERS
+
+
+def _is_fresh(root: str, name: str, linked: set[str]) -> bool:
+    """Whether a folder is none that a link has led to before: links can go in circles."""
+    path = os.path.join(root, name)
+    if not os.path.islink(path):
+        return True
+    real = os.path.realpath(path)
+    is_fresh = real not in linked
+    linked.add(real)
+    return is_fresh
 
 
 def _is_text(name: str) -> bool:

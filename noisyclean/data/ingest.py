@@ -75,13 +75,20 @@ class Ingested:
         return fingerprint(self.stamps)
 
 
-def read_labels(images: Path, labels: Path | None, options: IngestOptions | None = None) -> Ingested:
+def read_labels(
+    images: Path,
+    labels: Path | None,
+    options: IngestOptions | None = None,
+    *,
+    classes: tuple[str, ...] | None = None,
+) -> Ingested:
     """Read a label table, or a folder per class where ``labels`` is None.
 
     Args:
         images: The images folder; never written to.
         labels: A table of any kind :func:`~noisyclean.data.tables.read_table` reads.
         options: Overrides of what is found out.
+        classes: The only classes there are; by default those that occur.
 
     Raises:
         DataError: The folder, the table, its columns or its paths cannot be used, or there is one class only.
@@ -107,7 +114,7 @@ def read_labels(images: Path, labels: Path | None, options: IngestOptions | None
     folder = labels.parent if labels is not None else images
     paths = text.frame[columns.image].tolist()
     located = locate(paths, images, folder, row_N=text.row_N, prefix=options.strip_prefix)
-    return _settle(text, columns, located, left_out, _words(options.unlabeled))
+    return _settle(text, columns, located, left_out, _words(options.unlabeled), classes)
 
 
 def order_classes(labels: Sequence[str]) -> tuple[str, ...]:
@@ -146,30 +153,24 @@ def _without_pathless(text: TextTable, columns: Columns) -> tuple[TextTable, tup
 
 
 def _settle(
-    text: TextTable, columns: Columns, located: Located, left_out: tuple[LeftOut, ...], unlabelled: frozenset[str]
+    text: TextTable,
+    columns: Columns,
+    located: Located,
+    left_out: tuple[LeftOut, ...],
+    unlabelled: frozenset[str],
+    known_classes: tuple[str, ...] | None,
 ) -> Ingested:
     """One row for each image."""
     frame = text.frame
     image_R: IntArray = pd.factorize(located.key_N)[0].astype(np.int64)
     first_N = np.flatnonzero(~pd.Series(image_R).duplicated().to_numpy())
-    names_by_column = [clean_labels(frame[column]) for column in columns.labels]
-    classes = order_classes([name for name in set().union(*map(set, names_by_column)) - unlabelled if name])
-    if len(classes) < 2:
-        raise DataError(
-            f"only one class ({', '.join(classes) or 'none'}): there is nothing to confuse",
-            hint="Check the label column; audits need at least two classes.",
-        )
-    image_A = np.tile(image_R, len(names_by_column))
-    index = pd.Index(classes)
-    label_A = np.concatenate([index.get_indexer(pd.Index(names)) for names in names_by_column]).astype(np.int64)
-    votes = count_votes(image_A, label_A, num_images=len(first_N))
-    agreement = _agreement(frame, columns, votes, image_A, label_A)
-    table = _build(frame.iloc[first_N], text.row_N[first_N], columns, located, first_N, classes, votes, agreement)
-    has_word_N = np.zeros(len(first_N), dtype=bool)
-    for names in names_by_column:
-        has_word_N[image_R[np.isin(names, list(unlabelled))]] = True
-    set_aside_N = has_word_N & (votes.label_N < 0)
-    problem_N = _problems(votes, located.found_N[first_N], set_aside_N)
+    given = _annotate(frame, columns, image_R, unlabelled, known_classes)
+    votes = count_votes(given.image_A, given.label_A, num_images=len(first_N))
+    agreement = _agreement(frame, columns, votes, given)
+    table = _build(frame.iloc[first_N], text.row_N[first_N], columns, located, first_N, given, votes, agreement)
+    word_N = _words_without_label(given, votes)
+    set_aside_N = np.isin(word_N, list(unlabelled))
+    problem_N = _problems(votes, located.found_N[first_N], word_N, set_aside_N)
     warnings = _warnings(table, text, image_R)
     facts = {
         "table": text.description,
@@ -195,16 +196,53 @@ def _settle(
     )
 
 
-def _agreement(
-    frame: pd.DataFrame, columns: Columns, votes: Votes, image_A: IntArray, label_A: IntArray
-) -> Agreement | None:
+@dataclass(frozen=True)
+class _Annotations:
+    """Every label cell of the table, whose image it labels and as what."""
+
+    classes: tuple[str, ...]
+    image_A: IntArray
+    label_A: IntArray
+    """Class index; -1 for what is no class."""
+    name_A: StrArray
+
+
+def _annotate(
+    frame: pd.DataFrame,
+    columns: Columns,
+    image_R: IntArray,
+    unlabelled: frozenset[str],
+    classes: tuple[str, ...] | None,
+) -> _Annotations:
+    name_A = np.concatenate([clean_labels(frame[column]) for column in columns.labels])
+    if classes is None:
+        classes = order_classes([name for name in set(name_A) - unlabelled if name])
+        if len(classes) < 2:
+            raise DataError(
+                f"only one class ({', '.join(classes) or 'none'}): there is nothing to confuse",
+                hint="Check the label column; audits need at least two classes.",
+            )
+    label_A = pd.Index(classes).get_indexer(pd.Index(name_A)).astype(np.int64)
+    return _Annotations(classes, np.tile(image_R, len(columns.labels)), label_A, name_A)
+
+
+def _agreement(frame: pd.DataFrame, columns: Columns, votes: Votes, given: _Annotations) -> Agreement | None:
     """How far annotators agree; None where the table has one label for each image."""
     if columns.more_labels:
-        names = [name for name in columns.labels for _ in range(len(frame))]
-        return measure_agreement(votes, image_A, label_A, pd.Series(names, dtype=object))
+        annotator_A = pd.Series(np.repeat(np.asarray(columns.labels, dtype=object), len(frame)))
+        return measure_agreement(votes, given.image_A, given.label_A, annotator_A)
     if columns.annotator is not None and len(votes.label_N) < len(frame):
-        return measure_agreement(votes, image_A, label_A, frame[columns.annotator])
+        return measure_agreement(votes, given.image_A, given.label_A, frame[columns.annotator])
     return None
+
+
+def _words_without_label(given: _Annotations, votes: Votes) -> StrArray:
+    """What stands in the label cells of images that have no class; empty where nothing does, or where there is one."""
+    word_N = np.full(len(votes.label_N), "", dtype=object)
+    for cell in np.flatnonzero((given.label_A < 0) & (given.name_A != "")):
+        if votes.label_N[given.image_A[cell]] < 0:
+            word_N[given.image_A[cell]] = given.name_A[cell]
+    return word_N
 
 
 def _build(
@@ -213,7 +251,7 @@ def _build(
     columns: Columns,
     located: Located,
     first_N: IntArray,
-    classes: tuple[str, ...],
+    given: _Annotations,
     votes: Votes,
     agreement: Agreement | None,
 ) -> LabelTable:
@@ -223,12 +261,12 @@ def _build(
     disagreement = None if agreement is None else votes.disagreement_N
     marks = {"split": split, "group": group, "rival": rival, "disagreement": disagreement}
     paths = frame[columns.image].to_numpy(dtype=object)
-    content = {"paths": paths.tolist(), "labels": votes.label_N.tolist(), "classes": classes}
+    content = {"paths": paths.tolist(), "labels": votes.label_N.tolist(), "classes": given.classes}
     return LabelTable(
         image_path_N=paths,
         file_N=located.file_N[first_N],
         label_N=votes.label_N,
-        classes=classes,
+        classes=given.classes,
         row_N=row_N,
         carried=frame.drop(columns=list(columns.used)).reset_index(drop=True),
         split_N=split,
@@ -239,10 +277,12 @@ def _build(
     )
 
 
-def _problems(votes: Votes, found_N: BoolArray, set_aside_N: BoolArray) -> StrArray:
+def _problems(votes: Votes, found_N: BoolArray, word_N: StrArray, set_aside_N: BoolArray) -> StrArray:
     problem_N = np.full(len(found_N), "", dtype=object)
     problem_N[~found_N] = "file not found"
     problem_N[votes.label_N < 0] = "no label"
+    for row in np.flatnonzero(word_N != ""):
+        problem_N[row] = f"class {word_N[row]!r} is not in the run"
     problem_N[set_aside_N] = "unlabelled, as told by --unlabeled"
     return problem_N
 

@@ -59,7 +59,7 @@ def safe_names(names: Sequence[str]) -> dict[str, str]:
     taken: set[str] = set()
     for name in names:
         base = FORBIDDEN.sub("_", name).strip(". ") or "_"
-        base = f"{base}_" if RESERVED.fullmatch(base) else base
+        base = f"_{base}" if RESERVED.fullmatch(base) else base
         candidate, number = base, 2
         while candidate.casefold() in taken:
             candidate, number = f"{base}_{number}", number + 1

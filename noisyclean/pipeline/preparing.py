@@ -34,6 +34,7 @@ __all__ = [
     "cache_folder",
     "pixel_mapping",
     "prepare_stage",
+    "quarantine_csv",
     "refuse_too_many",
     "stored_images",
     "warn_before_decoding",
@@ -117,7 +118,7 @@ def prepare_stage(
         refuse_too_many(ingested, problem_N, plan.prepare.max_bad)
         outputs = [place / IMAGES, place / JOURNAL]
         if (problem_N != "").any() or ingested.left_out:
-            write_text(run.root / "quarantine.csv", _quarantine(ingested, problem_N), encoding="utf-8-sig")
+            write_text(run.root / "quarantine.csv", quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
             outputs.append(run.root / "quarantine.csv")
         return outputs
 
@@ -207,7 +208,8 @@ def _decoding_notes(store: ImageStore, image_path_N: StrArray) -> tuple[str, ...
     )
 
 
-def _quarantine(ingested: Ingested, problem_N: StrArray) -> str:
+def quarantine_csv(ingested: Ingested, problem_N: StrArray) -> str:
+    """The rows that cannot be used, in the order of the table, each with its reason."""
     table = ingested.table
     bad = problem_N != ""
     listed = pd.DataFrame(

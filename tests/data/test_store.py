@@ -9,7 +9,7 @@ from PIL import Image
 
 from noisyclean.base.log import Silent
 from noisyclean.data import store as store_module
-from noisyclean.data.decode import PixelMapping
+from noisyclean.data.decode import PixelMapping, read_content
 from noisyclean.data.journal import JOURNAL
 from noisyclean.data.store import build_store, open_store
 from noisyclean.errors import EnvironmentProblem
@@ -47,13 +47,12 @@ def test_a_torn_journal_continues(shapes: Shapes, tmp_path: Path, monkeypatch: p
     lines = (folder / JOURNAL).read_bytes().splitlines(keepends=True)
     (folder / JOURNAL).write_bytes(b"".join(lines[:2]) + lines[2][:40])
     decoded: list[str] = []
-    real = store_module.read_content
 
     def spy(file: Path) -> bytes:
         decoded.append(file.name)
-        return real(file)
+        return read_content(file)
 
-    monkeypatch.setattr(store_module, "read_content", spy)
+    monkeypatch.setattr("noisyclean.data.store.read_content", spy)
     again = build_store(folder, files_of(shapes), MAPPING, threads=1, reporter=Silent())
     assert len(decoded) == 140
     assert (again.images_NHWI == pixels).all()
