@@ -11,12 +11,17 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from noisyclean.errors import UsageError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 __all__ = [
     "PRESETS",
+    "BudgetConfig",
+    "HoldoutConfig",
     "Plan",
     "PrepareConfig",
     "Preset",
@@ -28,6 +33,8 @@ __all__ = [
     "overlay",
     "read_overrides",
 ]
+
+AnyPlan = TypeVar("AnyPlan", bound="DataclassInstance")
 
 Preset = Literal["quick", "standard", "thorough", "paper"]
 PRESETS: tuple[str, ...] = get_args(Preset)
@@ -140,6 +147,31 @@ class ReportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BudgetConfig:
+    """What a robust training, and each training it is compared with, may cost."""
+
+    passes: float
+    """Over the training images: a forward pass is 1, forward and backward are 3."""
+
+    def __post_init__(self) -> None:
+        _require(self.passes >= 3, f"budget.passes={self.passes}: must be at least 3, one epoch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldoutConfig:
+    """Images kept out of a robust training, to select an epoch by."""
+
+    share: float = 0.05
+    """Of each class; 0 trains on everything and selects nothing. A split named val or valid goes before it."""
+    most: int = 5_000
+    """Largest number of images."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.share < 1, f"holdout.share={self.share}: must lie in [0, 1)")
+        _require(self.most >= 0, f"holdout.most={self.most}: must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a preset becomes for this data set and this machine: decided once, in counts, with reasons."""
 
@@ -195,7 +227,7 @@ def read_overrides(config: Path | None, assignments: Iterable[str]) -> dict[str,
     return overrides
 
 
-def overlay(plan: Plan, overrides: Mapping[str, Mapping[str, Any]]) -> Plan:
+def overlay(plan: AnyPlan, overrides: Mapping[str, Mapping[str, Any]]) -> AnyPlan:
     """Replace single settings of a plan.
 
     Raises:
@@ -224,6 +256,11 @@ def _coerce(name: str, value: Any, kind: Any, known: Mapping[str, Any]) -> Any:
         raise UsageError(f"--set {name}: no such setting{_nearest(key, list(known))}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if get_origin(kind) is tuple:
+        item_kind = get_args(kind)[0]
+        fits = isinstance(value, list) and all(isinstance(item, item_kind) for item in value)
+        _require(fits, f"--set {name}={value}: must be a list of {item_kind.__name__}, such as [1, 2]")
+        return tuple(value)
     choices = get_args(kind)
     fits = value in choices if choices else isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
     _require(fits, f"--set {name}={value}: must be {' or '.join(map(str, choices)) if choices else kind.__name__}")

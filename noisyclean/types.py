@@ -108,6 +108,12 @@ class Evidence:
     """Samples of one group never vote for each other."""
     disagreement_N: FloatArray | None = None
     """Share of an image's annotations that are not its label, in [0, 1)."""
+    division_N: FloatArray | None = None
+    """Log-odds that the label is wrong, by the division of a robust training."""
+    target_NC: FloatArray | None = None
+    """What a robust training remembers each image to be; rows sum to 1."""
+    neighbour_disagreement_N: FloatArray | None = None
+    """Disagreement of the neighbours in a robust training's own embedding, in nats."""
 
     def has(self, need: str) -> bool:
         """Whether the named array was recorded."""

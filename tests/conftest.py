@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,8 @@ def draw_shape(name: str, generator: np.random.Generator, size: int = 16) -> np.
     distance = np.hypot(y - cy, x - cx) / size
     mask = {"bar": np.abs(x - cx) < size / 10, "disc": distance < 0.25, "ring": np.abs(distance - 0.28) < 0.07}[name]
     image = generator.uniform(0, 60, (size, size, 3)) + mask[..., None] * generator.uniform(110, 195, 3)
-    return image.astype(np.uint8)
+    pixels: np.ndarray = image.astype(np.uint8)
+    return pixels
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,11 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shapes, Path]:
 
 
 @pytest.fixture
-def in_tmp(tmp_path: Path) -> Path:
+def in_tmp(tmp_path: Path) -> Iterator[Path]:
     """Work in an empty folder."""
     before = Path.cwd()
     os.chdir(tmp_path)
     try:
-        yield tmp_path  # type: ignore[misc]
+        yield tmp_path
     finally:
         os.chdir(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,15 +78,14 @@ def test_the_model_folder_loads_with_timm(audited: tuple[Shapes, Path]) -> None:
     import timm
     from safetensors.torch import load_file
 
-    import noisyclean.nn
-
-    assert noisyclean.nn
+    importlib.import_module("noisyclean.nn")
     _, run = audited
     model = timm.create_model(f"local-dir:{run / 'model'}", pretrained=True)
     stored = load_file(run / "model" / "model.safetensors")
+    config: Any = model.pretrained_cfg
     assert model.num_classes == 3
     assert all((value == stored[name]).all() for name, value in model.state_dict().items())
-    assert model.pretrained_cfg["label_names"] == ["bar", "disc", "ring"]
+    assert config["label_names"] == ["bar", "disc", "ring"]
 
 
 def test_a_second_run_does_nothing(cli: Run, shapes: Shapes) -> None:
@@ -233,7 +234,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_scores(tmp_path: Path) -
     started = time.monotonic()
     assert start(shapes, whole).wait() == 0
     seconds = time.monotonic() - started
-    chance = random.Random(0)  # noqa: S311
+    chance = random.Random(0)
     for _ in range(3):
         process = start(shapes, killed)
         time.sleep(seconds * chance.uniform(0.3, 0.8))

@@ -9,11 +9,11 @@ __all__ = ["list_plugins"]
 
 
 def list_plugins(as_json: options.Json = False) -> None:
-    """List the signals and backbones."""
+    """List the signals, methods and backbones."""
     from noisyclean.pipeline.listing import list_plugins as run_list
 
     found = run_list()
-    for kind in ("signals", "backbones"):
+    for kind in ("signals", "methods", "backbones"):
         print_table(kind, [(row["name"], row["about"]) for row in found[kind]])
     next_command("noisyclean", "doctor")
     if as_json:

@@ -8,12 +8,12 @@ a view's randomness is in :class:`ViewParams`, drawn from a generator; :func:`ap
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-__all__ = ["Augmentation", "ViewParams", "apply_view", "identity_view", "sample_view", "strong", "weak"]
+__all__ = ["Augmentation", "FixedView", "ViewParams", "apply_view", "identity_view", "sample_view", "strong", "weak"]
 
 GRAY = (0.299, 0.587, 0.114)
 """Luma weights, ITU-R BT.601."""
@@ -95,6 +95,25 @@ def identity_view(num: int, height: int, width: int, *, device: torch.device) ->
         width_B=torch.full_like(zero_B, width),
         flip_B=zero_B.bool(),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedView:
+    """A view without chance: the same small shift, and perhaps mirror, for all images."""
+
+    down_px: int = 0
+    right_px: int = 0
+    flip: bool = False
+
+    def of(self, num: int, height: int, width: int, *, device: torch.device) -> ViewParams:
+        """This view for each image of a batch."""
+        plain = identity_view(num, height, width, device=device)
+        return replace(
+            plain,
+            top_B=plain.top_B + self.down_px,
+            left_B=plain.left_B + self.right_px,
+            flip_B=torch.full_like(plain.flip_B, self.flip),
+        )
 
 
 def sample_view(

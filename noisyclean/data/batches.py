@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noisyclean.base.runtime import generator
-from noisyclean.data.augment import apply_view, identity_view
+from noisyclean.data.augment import Augmentation, FixedView, apply_view, sample_view
 
 __all__ = ["Pixels", "ShuffledBatches", "load_pixels"]
 
@@ -46,11 +46,15 @@ class Pixels:
         """Centre and scale images in [0, 1]."""
         return (x_BIHW - self.mean_3[:, None, None]) / self.std_3[:, None, None]
 
-    def plain(self, index_B: Tensor) -> Tensor:
-        """Normalised images of these rows, not augmented, ``channels_last``."""
-        x_BHWI = self.take(index_B)
-        view = identity_view(len(x_BHWI), self.size_px, self.size_px, device=self.device)
-        return self.normalise(apply_view(x_BHWI, view, size_px=self.size_px))
+    def random(self, index_B: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+        """Normalised random views of these rows, ``channels_last``."""
+        view = sample_view(augmentation, len(index_B), self.size_px, self.size_px, generator=generator)
+        return self.normalise(apply_view(self.take(index_B), view, size_px=self.size_px))
+
+    def fixed(self, index_B: Tensor, view: FixedView) -> Tensor:
+        """Normalised images of these rows under one fixed view, ``channels_last``."""
+        params = view.of(len(index_B), self.size_px, self.size_px, device=self.device)
+        return self.normalise(apply_view(self.take(index_B), params, size_px=self.size_px))
 
 
 def load_pixels(images_NHWI: NDArray[np.uint8], device: torch.device) -> Pixels:

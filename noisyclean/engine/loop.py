@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -59,7 +59,13 @@ class _Position:
 
 
 def fit(
-    task: Task, *, title: str, num_epochs: int, checkpoint: Checkpoint, reporter: Reporter
+    task: Task,
+    *,
+    title: str,
+    num_epochs: int,
+    checkpoint: Checkpoint,
+    reporter: Reporter,
+    after_epoch: Callable[[list[dict[str, float]]], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train a task to its end, continuing from the checkpoint where there is one.
 
@@ -69,6 +75,7 @@ def fit(
         num_epochs: Epochs in all.
         checkpoint: Where its state is kept.
         reporter: Hears about the progress.
+        after_epoch: Called after each epoch with the figures of all epochs so far.
 
     Returns:
         One dict of figures for each epoch.
@@ -98,6 +105,8 @@ def fit(
             _require_finite(title, at)
             figures = {name: float(value) for name, value in at.recent.items()} | dict(task.end_epoch(at.epoch))
             at = _Position(at.epoch + 1, history=[*at.history, figures])
+            if after_epoch is not None:
+                after_epoch(at.history)
             meter.advance(0, ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
     return at.history
 
@@ -119,7 +128,7 @@ def _require_finite(title: str, at: _Position) -> None:
         if not math.isfinite(float(value)):
             raise NoisycleanError(
                 f"{title}: {name} became {float(value)} in epoch {at.epoch + 1}, step {at.step}",
-                hint="A lower learning rate usually helps, for instance --set probe.lr=0.03.",
+                hint="A lower learning rate usually helps: --set probe.lr=0.03, or robust.lr, or simclr.lr.",
             )
 
 

@@ -19,10 +19,11 @@ import torch
 from noisyclean.base.files import atomic_path, fingerprint, read_json, write_json, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
+from noisyclean.data.augment import FixedView
 from noisyclean.data.batches import Pixels
 from noisyclean.data.paths import Located
 from noisyclean.data.stream import DecodedBlock, decode_in_blocks
-from noisyclean.engine.inference import look_at
+from noisyclean.engine.inference import log_probabilities
 from noisyclean.export.bundle import Bundle
 
 __all__ = ["COLUMNS", "Predicted", "predict_to_csv"]
@@ -69,7 +70,7 @@ def predict_to_csv(
                 mean_3=torch.tensor(bundle.mean, device=runtime.device),
                 std_3=torch.tensor(bundle.std, device=runtime.device),
             )
-            p_BC = look_at(net, pixels, runtime).log_p_NC.exp().numpy()
+            p_BC = log_probabilities(net, pixels, (FixedView(),), runtime).exp().cpu().numpy()
             first = len(done) + block.start
             rows = _rows(bundle, paths[first : first + len(p_BC)], block, p_BC)
             journal.write(_as_csv(rows))

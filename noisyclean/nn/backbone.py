@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from noisyclean.base.randomness import seed_from
 from noisyclean.errors import UsageError
 
-__all__ = ["create_backbone", "embed_with", "freeze_a_copy"]
+__all__ = ["classify_features", "create_backbone", "embed_with", "freeze_a_copy"]
 
 
 def create_backbone(name: str, *, num_classes: int, seed: int, key: tuple[str | int, ...] = ()) -> nn.Module:
@@ -40,6 +40,12 @@ def embed_with(model: nn.Module, x_BIHW: Tensor) -> Tensor:
     features = model.forward_features(x_BIHW)  # type: ignore[operator]
     pooled: Tensor = model.forward_head(features, pre_logits=True)  # type: ignore[operator]
     return pooled
+
+
+def classify_features(model: nn.Module, h_BD: Tensor) -> Tensor:
+    """Logits of pooled features, shape (B, C)."""
+    logits_BC: Tensor = model.get_classifier()(h_BD)  # type: ignore[operator]
+    return logits_BC
 
 
 def freeze_a_copy(model: nn.Module) -> nn.Module:

@@ -1,8 +1,8 @@
 """A seven-convolution net for small images on few cores, registered with timm.
 
-Every block halves the picture before its second convolution, so most of the work is done on few pixels, and all widths
-are multiples of 32 because that is what bfloat16 kernels are fast at. ``docs/benchmarks.md`` has the measurements that
-chose it.
+The stem halves the picture at once and every block halves it again, so most of the work is done on few pixels, and
+all widths are multiples of 32 because that is what bfloat16 kernels are fast at. ``docs/benchmarks.md`` has the
+measurements that chose it.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ class CompactNet(nn.Module):
         num_classes: Outputs; 0 leaves the classifier out.
         in_chans: Image channels.
         widths: Channels of the three blocks.
+        num_stems: Convolutions of stride 2 before the first block: 1 for pictures up to 32 pixels, 2 up to 64.
         stem_width: Channels of the stem.
-        stem_stride: 2 for pictures larger than 32 pixels.
     """
 
     def __init__(
         self,
         num_classes: int = 1000,
         in_chans: int = 3,
-        widths: tuple[int, int, int] = (64, 128, 128),
+        widths: tuple[int, int, int] = (64, 128, 256),
+        num_stems: int = 1,
         stem_width: int = 32,
-        stem_stride: int = 1,
         **_: Any,
     ) -> None:
         super().__init__()
-        stem = nn.Conv2d(in_chans, stem_width, 2 * stem_stride, stem_stride, padding=stem_stride // 2)
-        self.stem = nn.Sequential(stem, nn.ReLU(inplace=True))
+        ends = (in_chans, *[stem_width] * num_stems)
+        self.stem = nn.Sequential(*(_convolve(ends[i], ends[i + 1], side=4, stride=2) for i in range(num_stems)))
         ends = (stem_width, *widths)
-        self.blocks = nn.Sequential(*(_block(ends[i], ends[i + 1]) for i in range(3)))
+        self.blocks = nn.Sequential(*(_block(ends[i], ends[i + 1], halve=i > 0) for i in range(3)))
         self.num_features = self.head_hidden_size = widths[-1]
         self.reset_classifier(num_classes)
 
@@ -70,17 +70,16 @@ class CompactNet(nn.Module):
         self.fc = nn.Linear(self.num_features, num_classes) if num_classes > 0 else nn.Identity()
 
 
-def _block(width_in: int, width: int) -> nn.Sequential:
-    """Convolve, halve, normalise; convolve, normalise."""
+def _convolve(width_in: int, width: int, *, side: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(width_in, width, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(width, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
+        nn.Conv2d(width_in, width, side, stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
     )
+
+
+def _block(width_in: int, width: int, *, halve: bool) -> nn.Sequential:
+    """Perhaps halve, then convolve twice."""
+    pool = nn.MaxPool2d(2) if halve else nn.Identity()
+    return nn.Sequential(pool, _convolve(width_in, width), _convolve(width, width))
 
 
 def default_cfg(input_px: int, *, first_conv: str) -> dict[str, Any]:
@@ -100,18 +99,18 @@ def default_cfg(input_px: int, *, first_conv: str) -> dict[str, Any]:
 
 
 default_cfgs = {
-    "noisyclean_compact": default_cfg(32, first_conv="stem.0"),
-    "noisyclean_compact_s2": default_cfg(64, first_conv="stem.0"),
+    "noisyclean_compact": default_cfg(32, first_conv="stem.0.0"),
+    "noisyclean_compact_64": default_cfg(64, first_conv="stem.0.0"),
 }
 
 
 @register_model
 def noisyclean_compact(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """For pictures of 16 to 32 pixels."""
+    """For pictures of 16 to 32 pixels on few cores."""
     return build_model_with_cfg(CompactNet, "noisyclean_compact", pretrained, **kwargs)
 
 
 @register_model
-def noisyclean_compact_s2(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """For pictures above 32 pixels: the stem halves them."""
-    return build_model_with_cfg(CompactNet, "noisyclean_compact_s2", pretrained, **{"stem_stride": 2, **kwargs})
+def noisyclean_compact_64(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """For pictures of about 64 pixels on few cores: the stem quarters them."""
+    return build_model_with_cfg(CompactNet, "noisyclean_compact_64", pretrained, **{"num_stems": 2, **kwargs})

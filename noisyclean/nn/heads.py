@@ -7,7 +7,7 @@ from torch import nn
 
 from noisyclean.base.randomness import seed_from
 
-__all__ = ["projection_head"]
+__all__ = ["linear_projection", "projection_head"]
 
 
 def projection_head(width_in: int, width_out: int, *, seed: int) -> nn.Module:
@@ -15,3 +15,10 @@ def projection_head(width_in: int, width_out: int, *, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from(seed, "init", "projection"))
         return nn.Sequential(nn.Linear(width_in, width_in), nn.ReLU(inplace=True), nn.Linear(width_in, width_out))
+
+
+def linear_projection(width_in: int, width_out: int, *, seed: int) -> nn.Module:
+    """MOIT's head: one linear layer; https://arxiv.org/abs/2012.04462."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_from(seed, "init", "linear projection"))
+        return nn.Linear(width_in, width_out)

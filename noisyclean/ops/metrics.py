@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from noisyclean.types import BoolArray, FloatArray
+from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["detection_metrics", "expected_calibration_error"]
+__all__ = [
+    "class_table",
+    "detection_metrics",
+    "expected_calibration_error",
+    "reliability_bins",
+    "share_interval",
+]
 
 
 def detection_metrics(score_N: FloatArray, is_wrong_N: BoolArray) -> dict[str, float | None]:
@@ -34,8 +40,42 @@ def detection_metrics(score_N: FloatArray, is_wrong_N: BoolArray) -> dict[str, f
 
 def expected_calibration_error(p_N: FloatArray, is_true_N: BoolArray, *, num_bins: int = 15) -> float:
     """Mean gap between stated probability and observed share over equally wide bins (https://arxiv.org/abs/1706.04599)."""
+    bins = reliability_bins(p_N, is_true_N, num_bins=num_bins)
+    return sum(num * abs(stated - observed) for num, stated, observed in bins) / max(len(p_N), 1)
+
+
+def reliability_bins(p_N: FloatArray, is_true_N: BoolArray, *, num_bins: int = 15) -> list[tuple[int, float, float]]:
+    """Count, mean stated probability and observed share of every equally wide bin that is not empty."""
     bin_N = np.minimum((p_N * num_bins).astype(np.int64), num_bins - 1)
     total = np.bincount(bin_N, minlength=num_bins)
     stated = np.bincount(bin_N, weights=p_N, minlength=num_bins)
     observed = np.bincount(bin_N, weights=is_true_N.astype(np.float64), minlength=num_bins)
-    return float(np.abs(stated - observed).sum() / max(total.sum(), 1))
+    return [
+        (int(total[b]), float(stated[b] / total[b]), float(observed[b] / total[b])) for b in range(num_bins) if total[b]
+    ]
+
+
+def share_interval(num_hits: int, num: int) -> tuple[float, float]:
+    """95 % interval of a share, Wilson's: inside [0, 1] also where all or nothing hit."""
+    z = 1.959964
+    centre = (num_hits + z * z / 2) / (num + z * z)
+    reach = z * (num_hits * (num - num_hits) / num + z * z / 4) ** 0.5 / (num + z * z)
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def class_table(predicted_N: IntArray, label_N: IntArray, num_classes: int) -> list[dict[str, float | int | None]]:
+    """Of each class: how many there are, the share that is recognised, and the share of its predictions that is right.
+
+    Args:
+        predicted_N: Predicted classes.
+        label_N: True classes; others than [0, C) count for no class.
+        num_classes: C.
+    """
+    rows: list[dict[str, float | int | None]] = []
+    for c in range(num_classes):
+        is_class_N, says_class_N = label_N == c, predicted_N == c
+        hits, num, said = (int(mask.sum()) for mask in (is_class_N & says_class_N, is_class_N, says_class_N))
+        rows.append(
+            {"num_images": num, "recall": hits / num if num else None, "precision": hits / said if said else None}
+        )
+    return rows

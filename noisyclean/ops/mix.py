@@ -1,11 +1,13 @@
-"""Mixing of images and of targets."""
+"""Mixing of images and of targets, and how strongly a guess is believed."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
-__all__ = ["beta_sample", "mixup", "soft_cross_entropy"]
+__all__ = ["beta_sample", "linear_ramp", "mixup", "sharpen", "sigmoid_ramp", "soft_cross_entropy"]
 
 
 def beta_sample(alpha: float, generator: torch.Generator) -> Tensor:
@@ -37,3 +39,35 @@ def mixup(x_B: Tensor, target_BC: Tensor, share: Tensor, partner_B: Tensor) -> t
 def soft_cross_entropy(logits_BC: Tensor, target_BC: Tensor) -> Tensor:
     """Cross-entropy of each row against a target distribution, in nats, shape (B,); computed in float32."""
     return -(target_BC * logits_BC.float().log_softmax(dim=1)).sum(dim=1)
+
+
+def sharpen(p_BC: Tensor, *, temperature: float) -> Tensor:
+    """Make a distribution more certain: ``p_c^(1/T) / sum_j p_j^(1/T)``.
+
+    MixMatch, https://arxiv.org/abs/1905.02249, equation 7; computed as a softmax of logarithms, so a probability that
+    underflowed to 0 stays 0 and nothing is divided by 0.
+
+    Args:
+        p_BC: Rows sum to 1.
+        temperature: T, positive; 1 changes nothing, towards 0 the largest takes all.
+    """
+    tiny = torch.finfo(torch.float32).tiny
+    return (p_BC.float().clamp(min=tiny).log() / temperature).softmax(dim=1)
+
+
+def linear_ramp(done: float, length: float) -> float:
+    """Rise from 0 to 1 over ``length`` and stay there; 1 at once where the length is 0.
+
+    DivideMix, https://arxiv.org/abs/2002.07394: the share of lambda_u, with ``done`` epochs since the warm-up.
+    """
+    return 1.0 if length <= 0 else min(max(done / length, 0.0), 1.0)
+
+
+def sigmoid_ramp(done: float, length: float) -> float:
+    """Rise as ``exp(-5 (1 - done / length)^2)`` and stay at 1; 1 at once where the length is 0.
+
+    ELR+, https://arxiv.org/abs/2007.00151, supplement; from https://arxiv.org/abs/1610.02242.
+    """
+    if length <= 0:
+        return 1.0
+    return math.exp(-5.0 * (1 - min(max(done, 0.0), length) / length) ** 2)

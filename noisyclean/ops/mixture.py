@@ -54,7 +54,9 @@ class TwoComponents:
         return joint
 
 
-def fit_two_components(value_N: FloatArray, *, seed: int = 0) -> TwoComponents | None:
+def fit_two_components(
+    value_N: FloatArray, *, seed: int = 0, cap_quantile: float = CAP_QUANTILE
+) -> TwoComponents | None:
     """Fit two Gaussians as DivideMix does (https://arxiv.org/abs/2002.07394, 3.1); None if all values are equal.
 
     Values are scaled to [0, 1] for the fit, where the variance floor of 5e-4 has its published meaning, and the
@@ -63,8 +65,9 @@ def fit_two_components(value_N: FloatArray, *, seed: int = 0) -> TwoComponents |
     Args:
         value_N: Losses, any finite values.
         seed: Of the k-means start.
+        cap_quantile: Where outliers are cut; 1 leaves them, as published.
     """
-    low, high = float(value_N.min()), float(np.quantile(value_N, CAP_QUANTILE))
+    low, high = float(value_N.min()), float(np.quantile(value_N, cap_quantile))
     span = high - low
     if span < 1e-8:
         return None

@@ -15,7 +15,7 @@ from noisyclean.errors import DataError, UsageError
 from noisyclean.ops.metrics import detection_metrics, expected_calibration_error
 from noisyclean.pipeline.rundir import read_run
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "true_labels"]
 
 SCHEMA_VERSION = 1
 
@@ -42,7 +42,7 @@ def evaluate(run: str | Path, *, truth: str | Path) -> dict[str, Any]:
     scores = pd.read_csv(root / "scores.csv", dtype=str, keep_default_na=False, encoding="utf-8")
     scores = scores[scores["p_mislabeled"] != ""]
     summary = read_json(root / "summary.json")
-    true_label = _true_labels(scores["image_path"], Path(truth))
+    true_label = true_labels(scores["image_path"], Path(truth))
     given, suggested = scores["given_label"].to_numpy(), scores["suggested_label"].to_numpy()
     is_wrong_N = given != true_label
     p_N = scores["p_mislabeled"].astype(float).to_numpy()
@@ -66,7 +66,12 @@ def evaluate(run: str | Path, *, truth: str | Path) -> dict[str, Any]:
     }
 
 
-def _true_labels(paths: pd.Series, truth: Path) -> np.ndarray:
+def true_labels(paths: pd.Series, truth: Path) -> np.ndarray:
+    """The label that a table of truth gives each path, shape (N,).
+
+    Raises:
+        DataError: It lacks some of them.
+    """
     table = read_table(truth)
     columns = choose_columns(table)
     by_path = dict(zip(table.frame[columns.image], table.frame[columns.label], strict=True))

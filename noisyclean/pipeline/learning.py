@@ -28,7 +28,15 @@ from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.probe import Probe
 from noisyclean.types import Evidence
 
-__all__ = ["Learned", "pretrain_stage", "probe_stage"]
+__all__ = [
+    "Learned",
+    "machine",
+    "pretrain_stage",
+    "probe_stage",
+    "save_weights",
+    "training_settings",
+    "training_views",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +57,7 @@ def pretrain_stage(
         return None
 
     def work(folder: Path) -> list[Path]:
-        with _machine(plan) as runtime:
+        with machine(plan) as runtime:
             pixels, label_N = _on_device(prepared, runtime)
             net = create_backbone(plan.backbone, num_classes=0, seed=plan.seed, key=("simclr",)).to(runtime.device)
             task = SimCLR(
@@ -64,11 +72,11 @@ def pretrain_stage(
             checkpoint = Checkpoint(folder / "checkpoint.pt")
             history = fit(task, title="simclr", num_epochs=plan.simclr.epochs, checkpoint=checkpoint, reporter=reporter)
             reporter.say("simclr: " + ", ".join(f"{name} {value:.3f}" for name, value in history[-1].items()))
-            weights = _save_weights(net, folder / "backbone.safetensors")
+            weights = save_weights(net, folder / "backbone.safetensors")
             checkpoint.discard()
             return [weights]
 
-    settings = _settings(plan) | {"simclr": asdict(plan.simclr)}
+    settings = training_settings(plan) | {"simclr": asdict(plan.simclr)}
     inputs = {"prepare": prepared.stage.fingerprint}
     return run_stage(run, "pretrain", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
 
@@ -85,7 +93,7 @@ def probe_stage(
     """Train the probe's nets one after another and gather their evidence."""
 
     def work(folder: Path) -> list[Path]:
-        with _machine(plan) as runtime:
+        with machine(plan) as runtime:
             for index in range(plan.probe.num_nets):
                 if not (folder / f"net-{index}.npz").exists():
                     _train_net(index, folder, prepared, start, plan, runtime, reporter)
@@ -93,7 +101,7 @@ def probe_stage(
         return [folder / f"{stem}{end}" for stem in stems for end in (".npz", ".safetensors")]
 
     inputs = {"prepare": prepared.stage.fingerprint} | ({"pretrain": start.fingerprint} if start else {})
-    settings = _settings(plan) | {"probe": asdict(plan.probe)}
+    settings = training_settings(plan) | {"probe": asdict(plan.probe)}
     stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
     return Learned(
         stage=stage,
@@ -138,7 +146,7 @@ def _train_net(
         checkpoint=checkpoint,
         reporter=reporter,
     )
-    _save_weights(task.average.model, folder / f"net-{index}.safetensors")
+    save_weights(task.average.model, folder / f"net-{index}.safetensors")
     record = {name: tensor.numpy() for name, tensor in vars(task.record()).items()}
     write_npz(folder / f"net-{index}.npz", record)
     checkpoint.discard()
@@ -161,7 +169,7 @@ def _gather(folder: Path, prepared: Prepared, num_nets: int) -> Evidence:
 
 
 @contextmanager
-def _machine(plan: Plan) -> Iterator[Runtime]:
+def machine(plan: Plan) -> Iterator[Runtime]:
     """The plan's device, with the plan's number of threads."""
     runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
     with use_threads(plan.threads):
@@ -173,12 +181,13 @@ def _on_device(prepared: Prepared, runtime: Runtime) -> tuple[Pixels, torch.Tens
     return pixels, torch.from_numpy(prepared.table.label_N).to(runtime.device)
 
 
-def _settings(plan: Plan) -> dict[str, object]:
+def training_settings(plan: Plan) -> dict[str, object]:
     """What every training depends on."""
     return {name: getattr(plan, name) for name in ("seed", "device", "dtype", "threads", "backbone", "augment")}
 
 
-def _save_weights(net: nn.Module, path: Path) -> Path:
+def save_weights(net: nn.Module, path: Path) -> Path:
+    """Write a net's state as safetensors and return the path."""
     with atomic_path(path) as temporary:
         save_file({name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}, temporary)
     return path

@@ -9,6 +9,7 @@ import timm
 
 import noisyclean.nn  # noqa: F401  registers our nets
 from noisyclean.detect.signal import signals
+from noisyclean.robust.method import methods
 
 __all__ = ["list_plugins"]
 
@@ -16,10 +17,11 @@ SCHEMA_VERSION = 1
 
 
 def list_plugins() -> dict[str, Any]:
-    """Signals and our own backbones, each with the first line of its description."""
+    """Signals, robust methods and our own backbones, each with the first line of its description."""
     return {
         "schema_version": SCHEMA_VERSION,
         "signals": [{"name": name, "about": _about(signals.get(name))} for name in signals.names()],
+        "methods": [{"name": name, "about": _about(methods.get(name))} for name in methods.names()],
         "backbones": [
             {"name": name, "about": _about(timm.model_entrypoint(name))} for name in timm.list_models("noisyclean_*")
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from noisyclean.base.files import read_json
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.batches import Pixels
-from noisyclean.engine.inference import Look, look_at
+from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.finished import FinishedRun
+from noisyclean.pipeline.learning import training_views
 
-__all__ = ["AuditNets"]
+__all__ = ["AuditNets", "Look"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one network makes of some images; on the CPU."""
+
+    z_ND: Tensor
+    """L2-normalised pooled features."""
+    log_p_NC: Tensor
+    """Log-probabilities of the classes, averaged over the fixed views."""
 
 
 class AuditNets:
@@ -47,6 +59,7 @@ class AuditNets:
             net.load_state_dict(load_file(path))
             self.nets.append(net.to(runtime.device))
         config: dict[str, Any] = read_json(finished.root / "model" / "config.json")["pretrained_cfg"]
+        self._augmentation = training_views(plan.augment, is_strong=False)
         self._mean, self._std = config["mean"], config["std"]
 
     def look(self, images_NHWI: NDArray[np.uint8]) -> list[Look]:
@@ -58,7 +71,15 @@ class AuditNets:
             mean_3=torch.tensor(self._mean, device=device),
             std_3=torch.tensor(self._std, device=device),
         )
-        return [look_at(net, pixels, self.runtime) for net in self.nets]
+        views = evaluation_views(self._augmentation, pixels.size_px)
+        everything = torch.arange(len(pixels))
+        return [
+            Look(
+                z_ND=embed(net, pixels, everything, self.runtime).cpu(),
+                log_p_NC=log_probabilities(net, pixels, views, self.runtime).cpu(),
+            )
+            for net in self.nets
+        ]
 
 
 def weight_files(finished: FinishedRun) -> Sequence[Path]:

@@ -112,7 +112,7 @@ def _choose_backbone(asked: str | None, size_px: int, is_small_machine: bool) ->
     if asked is not None:
         return asked, f"{asked}: as asked"
     if is_small_machine:
-        name = "noisyclean_compact" if size_px <= 32 else "noisyclean_compact_s2"
+        name = "noisyclean_compact" if size_px <= 32 else "noisyclean_compact_64"
         return name, f"{name}: finds most label errors per minute on few cores"
     name = "noisyclean_resnet18" if size_px <= 64 else "resnet18"
     return name, f"{name}: an accelerator is there"

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.config import SimCLRConfig
-from noisyclean.data.augment import Augmentation, apply_view, sample_view
+from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
+from noisyclean.engine.inference import embed
 from noisyclean.engine.neighbours import nearest_neighbours
 from noisyclean.engine.optim import set_rate, sgd, warmup_cosine
 from noisyclean.errors import NoisycleanError
@@ -23,7 +24,6 @@ from noisyclean.nn.backbone import embed_with
 from noisyclean.nn.heads import projection_head
 from noisyclean.ops.contrastive import nt_xent, spread
 from noisyclean.ops.knn import votes
-from noisyclean.pretrain.embed import embed_rows
 
 __all__ = ["SimCLR"]
 
@@ -81,8 +81,8 @@ class SimCLR:
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
         """One step on two views of a batch."""
         draw = generator(self.runtime.device, self.seed, "simclr", epoch, step)
-        x_BHWI = self.pixels.take(self.batches.rows(epoch, step))
-        views = [self._view(x_BHWI, draw) for _ in range(2)]
+        index_B = self.batches.rows(epoch, step)
+        views = [self.pixels.random(index_B, self.augmentation, draw) for _ in range(2)]
         done = (epoch + step / self.batches.num_steps) / self.config.epochs
         warmup = min(self.config.warmup_epochs / self.config.epochs, 0.1)
         set_rate(self.optimizer, warmup_cosine(done, peak=self.config.lr, warmup=warmup))
@@ -100,7 +100,7 @@ class SimCLR:
         if (epoch + 1) % MONITOR_EVERY and epoch + 1 < self.config.epochs:
             return {}
         rows = torch.arange(len(self.label_N))[:: max(1, len(self.label_N) // MONITOR_ROWS)]
-        z_ND = embed_rows(self.net, self.pixels, rows, self.runtime)
+        z_ND = embed(self.net, self.pixels, rows, self.runtime)
         self.net.train()
         if float(spread(z_ND)) < COLLAPSED:
             raise NoisycleanError(
@@ -121,7 +121,3 @@ class SimCLR:
         self.net.load_state_dict(state["net"])
         self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
-
-    def _view(self, x_BHWI: Tensor, draw: torch.Generator) -> Tensor:
-        view = sample_view(self.augmentation, len(x_BHWI), self.pixels.size_px, self.pixels.size_px, generator=draw)
-        return self.pixels.normalise(apply_view(x_BHWI, view, size_px=self.pixels.size_px))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from noisyclean.types import BoolArray, FloatArray
 
-__all__ = ["loss_histogram", "transition_heat_map"]
+__all__ = ["CLEAN", "FLAGGED", "INK", "loss_histogram", "to_svg", "transition_heat_map"]
 
 INK = "#1f2937"
 CLEAN = "#2a9d8f"
@@ -34,7 +34,7 @@ def transition_heat_map(transition_CC: FloatArray, classes: tuple[str, ...]) -> 
         _write_shares(transition_CC, axes)
     axes.set(xlabel="estimated true class", ylabel="given class")
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the given class")
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def loss_histogram(loss_N: FloatArray, flagged_N: BoolArray) -> str:
@@ -51,7 +51,7 @@ def loss_histogram(loss_N: FloatArray, flagged_N: BoolArray) -> str:
     )
     axes.set(xlabel="cross-entropy of the given label (nats)", ylabel="images", yscale="log")
     axes.legend(frameon=False)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def _write_shares(transition_CC: FloatArray, axes: mpl.axes.Axes) -> None:
@@ -60,7 +60,8 @@ def _write_shares(transition_CC: FloatArray, axes: mpl.axes.Axes) -> None:
         axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=INK)
 
 
-def _svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
+    """A figure as SVG text, without dates or random identifiers."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     text = io.StringIO()

@@ -17,15 +17,14 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.config import ProbeConfig
-from noisyclean.data.augment import Augmentation, apply_view, sample_view
+from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
+from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.engine.optim import one_cycle, set_rate, sgd
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
 
 __all__ = ["Probe", "ProbeRecord", "recording_epochs"]
-
-EVALUATION_BATCH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class ProbeRecord:
     p_NC: Tensor
     """Mean of the recorded probabilities."""
     z_ND: Tensor
-    """Normalised features of the last recording."""
+    """L2-normalised features."""
 
 
 class Probe:
@@ -91,9 +90,7 @@ class Probe:
         """One step on a mixed batch of augmented images."""
         draw = generator(self.runtime.device, self.seed, *self.key, epoch, step)
         index_B = self.batches.rows(epoch, step)
-        x_BHWI = self.pixels.take(index_B)
-        view = sample_view(self.augmentation, len(x_BHWI), self.pixels.size_px, self.pixels.size_px, generator=draw)
-        x_BIHW = self.pixels.normalise(apply_view(x_BHWI, view, size_px=self.pixels.size_px))
+        x_BIHW = self.pixels.random(index_B, self.augmentation, draw)
         target_BC = nn.functional.one_hot(self.label_N[index_B], self.num_classes).float()
         if self.config.mixup_alpha > 0:
             partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
@@ -121,7 +118,7 @@ class Probe:
             loss_EN=torch.stack([entry["loss_N"] for entry in self._recorded]),
             margin_EN=torch.stack([entry["margin_N"] for entry in self._recorded]),
             p_NC=torch.stack([entry["p_NC"] for entry in self._recorded]).mean(dim=0),
-            z_ND=self._recorded[-1]["z_ND"],
+            z_ND=embed(self.average.model, self.pixels, torch.arange(len(self.label_N)), self.runtime).cpu(),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -142,18 +139,12 @@ class Probe:
         self.optimizer.load_state_dict(state["optimizer"])
         self._recorded = list(state["recorded"])
 
-    @torch.inference_mode()
     def _record(self) -> dict[str, Tensor]:
-        """Evaluate the averaged net on every plain image."""
-        net = self.average.model.eval()
-        parts: list[dict[str, Tensor]] = []
-        for index_B in torch.arange(len(self.label_N), device=self.runtime.device).split(EVALUATION_BATCH):
-            with self.runtime.autocast():
-                features = net.forward_features(self.pixels.plain(index_B))  # type: ignore[operator]
-                z_BD = net.forward_head(features, pre_logits=True)  # type: ignore[operator]
-                logits_BC = net.get_classifier()(z_BD)  # type: ignore[operator]
-            parts.append(_judge(logits_BC.float(), z_BD.float(), self.label_N[index_B]))
-        return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+        """Ask the averaged net about every image."""
+        net = self.average.model
+        views = evaluation_views(self.augmentation, self.pixels.size_px)
+        log_p_NC = log_probabilities(net, self.pixels, views, self.runtime)
+        return {name: value.cpu() for name, value in _judge(log_p_NC, self.label_N).items()}
 
 
 def recording_epochs(num_epochs: int, num_recordings: int) -> frozenset[int]:
@@ -162,14 +153,8 @@ def recording_epochs(num_epochs: int, num_recordings: int) -> frozenset[int]:
     return frozenset(round(num_epochs - 1 - i * half / num_recordings) for i in range(num_recordings))
 
 
-def _judge(logits_BC: Tensor, z_BD: Tensor, label_B: Tensor) -> dict[str, Tensor]:
-    log_p_BC = logits_BC.log_softmax(dim=1)
-    given_B1 = log_p_BC.gather(1, label_B[:, None])
-    best_other_B = log_p_BC.scatter(1, label_B[:, None], -torch.inf).amax(dim=1)
-    given_B = given_B1.squeeze(1)
-    return {
-        "loss_N": -given_B,
-        "margin_N": given_B - best_other_B,
-        "p_NC": log_p_BC.exp(),
-        "z_ND": nn.functional.normalize(z_BD, dim=1),
-    }
+def _judge(log_p_NC: Tensor, label_N: Tensor) -> dict[str, Tensor]:
+    given_N1 = log_p_NC.gather(1, label_N[:, None])
+    best_other_N = log_p_NC.scatter(1, label_N[:, None], -torch.inf).amax(dim=1)
+    given_N = given_N1.squeeze(1)
+    return {"loss_N": -given_N, "margin_N": given_N - best_other_N, "p_NC": log_p_NC.exp()}

@@ -27,7 +27,7 @@ class Walk:
         self.ended: list[int] = []
         self.fail_at, self.interrupt_at, self.nan_at = fail_at, interrupt_at, nan_at
 
-    def num_steps(self, epoch: int) -> int:
+    def num_steps(self, epoch: int) -> int:  # noqa: ARG002
         return 4
 
     def begin_epoch(self, epoch: int) -> None:

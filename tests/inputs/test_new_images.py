@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from noisyclean.engine import inference
 from noisyclean.errors import Interrupted
 from noisyclean.export import predict as predict_module
 from tests.conftest import Result, Run, Shapes, make_shapes, write_table
@@ -156,7 +157,9 @@ def test_predictions_of_a_folder(cli: Run, run: Path, arrivals: Shapes, tmp_path
 def test_predictions_of_tables(cli: Run, run: Path, arrivals: Shapes, tmp_path: Path) -> None:
     whole = tmp_path / "whole.csv"
     predict(cli, run, arrivals.images, whole)
-    table = write_table(tmp_path / "some.csv", [(name, "x") for name in arrivals.names[:5]], header=("file_name", "note"))
+    table = write_table(
+        tmp_path / "some.csv", [(name, "x") for name in arrivals.names[:5]], header=("file_name", "note")
+    )
     assert predict(cli, run, arrivals.images, tmp_path / "p.csv", table).exit_code == 0
     assert read(tmp_path / "p.csv").equals(read(whole).head(5))
     beside = arrivals.root / "listed.csv"
@@ -176,7 +179,7 @@ def test_bad_images_keep_their_row_and_are_listed(cli: Run, run: Path, arrivals:
     (images / "003.png").write_bytes(b"broken")
     done = predict(cli, run, images, tmp_path / "p.csv")
     assert done.exit_code == 0, done.stderr
-    assert read(tmp_path / "p.csv").loc[3].tolist() == ["003.png", "", "", "", ""]
+    assert read(tmp_path / "p.csv").iloc[3].to_list() == ["003.png", "", "", "", ""]
     listed = pd.read_csv(tmp_path / "p.quarantine.csv")
     assert listed.to_numpy().tolist() == [["003.png", "is not an image in a known format"]]
     refused = predict(cli, run, images, tmp_path / "p.csv", "--max-bad", "0")
@@ -190,7 +193,7 @@ def test_an_interrupted_prediction_continues(
     monkeypatch.setattr("noisyclean.data.stream.BLOCK", 20)
     whole, cut = tmp_path / "whole.csv", tmp_path / "cut.csv"
     predict(cli, run, arrivals.images, whole)
-    real, seen = predict_module.look_at, []
+    real, seen = inference.log_probabilities, []
 
     def stop(*words: object) -> object:
         seen.append(1)
@@ -198,7 +201,7 @@ def test_an_interrupted_prediction_continues(
             raise Interrupted("stopped")
         return real(*words)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(predict_module, "look_at", stop)
+    monkeypatch.setattr(predict_module, "log_probabilities", stop)
     assert predict(cli, run, arrivals.images, cut).exit_code == 130
     assert not cut.exists()
     part = tmp_path / ".cut.csv.part" / "rows.csv"

@@ -270,7 +270,7 @@ def test_what_review_will_not_overwrite(round_: Round) -> None:
     assert round_.review(verdicts).exit_code == 0
 
 
-def test_a_table_that_changed_since_is_refused(round_: Round, tmp_path: Path) -> None:
+def test_a_table_that_changed_since_is_refused(round_: Round) -> None:
     original = round_.shapes.labels.read_bytes()
     verdicts = round_.write([(round_.worst[0]["image_path"], "relabel", "")])
     try:

@@ -367,10 +367,8 @@ def test_a_dry_run_prints_the_command_without_it(case: Case) -> None:
     table = case.table(PLAIN)
     done = case.check(table, "--seed", "3", "--set", "probe.epochs=2")
     last = done.stderr.splitlines()[-1]
-    assert (
-        last
-        == f"next: noisyclean audit {case.images} {table} --out {case.root / 'run'} --seed 3 --set probe.epochs=2 --json"
-    )
+    told = f"noisyclean audit {case.images} {table} --out {case.root / 'run'}"
+    assert last == f"next: {told} --seed 3 --set probe.epochs=2 --json"
     assert done.json["estimate"]["seconds"]["train"] >= 0
     assert done.json["estimate"]["output_bytes"]["prepare/images.npy"] == 3 * 12 * 16 * 16
     assert not (case.root / "run").exists()

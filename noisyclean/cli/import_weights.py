@@ -1,0 +1,35 @@
+"""``noisyclean import-weights``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noisyclean.cli import options
+from noisyclean.cli.render import console, next_command, print_json
+
+__all__ = ["import_weights"]
+
+
+def import_weights(
+    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors, .pt or .pth file.", show_default=False)],
+    *,
+    to: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
+    backbone: Annotated[
+        str | None, typer.Option(help="Its architecture, a timm name.", show_default="found out")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the images it learnt from.", show_default="the architecture's")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Make a model folder of a foreign checkpoint; nothing in it is run."""
+    from noisyclean.pipeline.import_weights import import_weights as run_import
+
+    result = run_import(checkpoint, to=to, backbone=backbone, size=size)
+    console.print(f"{result['architecture']}: {result['matched']:.1%} of its weights found", markup=False)
+    next_command("noisyclean", "train", "IMAGES", "LABELS.csv", "--out", "RUN", "--init", f"local-dir:{to}")
+    if as_json:
+        print_json(result)

@@ -1,0 +1,117 @@
+"""``noisyclean train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from noisyclean.cli import options
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+
+__all__ = ["train"]
+
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="dividemix, elr-plus, moit, moit-plus, cross-entropy or mixmatch-oracle (needs --truth).",
+        show_default="dividemix; with --preset quick what wins there",
+    ),
+]
+StartFrom = Annotated[
+    str,
+    typer.Option(
+        help="simclr, scratch, pretrained:NAME (may download), local-dir:PATH or run:RUN.", rich_help_panel=options.PLAN
+    ),
+]
+Test = Annotated[
+    Path | None,
+    typer.Option(help="Table of images with clean labels, to judge by; never trained on.", show_default=False),
+]
+Truth = Annotated[
+    Path | None, typer.Option(help="Table of true labels of the training images, for oracles.", show_default=False)
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Also train cross-entropy on all, on the pruned and on the relabelled set.")
+]
+
+
+def train(
+    images: options.Images,
+    labels: options.Labels = None,
+    *,
+    out: options.Out,
+    method: Method = None,
+    init: StartFrom = "simclr",
+    test: Test = None,
+    truth: Truth = None,
+    compare: Compare = False,
+    preset: options.PresetOption = "standard",
+    backbone: options.Backbone = None,
+    size: options.Size = None,
+    augment: options.Augment = "auto",
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    encoding: options.Encoding = None,
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    group_column: options.GroupColumn = None,
+    split_column: options.SplitColumn = None,
+    max_bad: options.MaxBad = 0.1,
+    config: options.Config = None,
+    set: options.Set = [],  # noqa: B006
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a classifier that the noise does not spoil."""
+    from noisyclean.pipeline.train import train as run_train
+
+    summary = run_train(
+        images,
+        labels,
+        out=out,
+        method=method,
+        init=init,
+        test=test,
+        truth=truth,
+        compare=compare,
+        preset=preset,
+        backbone=backbone,
+        size=size,
+        augment=augment,
+        device=device,
+        seed=seed,
+        encoding=encoding,
+        image_column=image_column,
+        label_column=label_column,
+        group_column=group_column,
+        split_column=split_column,
+        max_bad=max_bad,
+        config=config,
+        set=set,
+        overwrite=overwrite,
+        reporter=Terminal(),
+    )
+    _show(summary)
+    console.print(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}", markup=False)
+    next_command("noisyclean", "predict", out / "model", "IMAGES", "--out", "predictions.csv")
+    if as_json:
+        print_json(summary)
+
+
+def _show(summary: dict[str, Any]) -> None:
+    """The figures, the comparison and the verdict sentence."""
+    test = summary["test"] or {}
+    figures = ("accuracy", "selected_accuracy", "flip_averaged_accuracy", "all_nets_accuracy", "ece")
+    rows = [(f"test {name.replace('_', ' ')}", f"{test[name]:.4f}") for name in figures if test.get(name) is not None]
+    rows += [(name.replace("_", " "), f"{value:.4f}") for name, value in (summary["detection"] or {}).items() if value]
+    if rows:
+        print_table(summary["method"], rows)
+    if summary["comparison"]:
+        print_table(
+            "at one budget, from one start",
+            [(row["name"], f"{row['test_accuracy']:.4f}") for row in summary["comparison"]["rows"]],
+        )
+        console.print(summary["comparison"]["verdict"], markup=False)
+    console.print(summary["verdict"], style="bold", markup=False)

@@ -1,0 +1,70 @@
+"""Rows held out of a training: of every class its share, and never part of a group."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from noisyclean.base.randomness import numpy_generator
+from noisyclean.types import BoolArray, IntArray, LabelTable
+
+__all__ = ["TEST_NAMES", "choose_holdout", "rows_of_split"]
+
+TEST_NAMES = frozenset({"test", "testing"})
+VALIDATION_NAMES = frozenset({"val", "valid", "validation", "dev"})
+
+
+def rows_of_split(table: LabelTable, names: frozenset[str]) -> BoolArray:
+    """Rows whose split has one of these names, case-insensitively; none where there is no split."""
+    if table.split_N is None:
+        return np.zeros(len(table), dtype=bool)
+    return np.asarray([str(name).strip().casefold() in names for name in table.split_N], dtype=bool)
+
+
+def choose_holdout(table: LabelTable, *, share: float, most: int, seed: int) -> BoolArray:
+    """Rows to hold out: the validation split where the table names one, else a random share of each class.
+
+    Verified rows stay in the training: they are its best. A class never loses its last training image.
+
+    Args:
+        table: The rows trained on.
+        share: Of each class, in [0, 1); with groups, of all rows.
+        most: Largest number.
+        seed: Of the draw.
+    """
+    named_N = rows_of_split(table, VALIDATION_NAMES)
+    if named_N.any():
+        return named_N
+    allowed_N = np.ones(len(table), dtype=bool) if table.verified_N is None else ~table.verified_N
+    share = min(share, most / max(len(table), 1))
+    generator = numpy_generator(seed, "holdout")
+    held_N = np.zeros(len(table), dtype=bool)
+    if table.group_N is None:
+        for label in range(table.num_classes):
+            members = np.flatnonzero((table.label_N == label) & allowed_N)
+            held_N[generator.permutation(members)[: int(share * len(members))]] = True
+        return held_N
+    return _hold_groups(table, table.group_N, allowed_N, int(share * len(table)), generator)
+
+
+def _hold_groups(
+    table: LabelTable, group_N: IntArray, allowed_N: BoolArray, wanted: int, generator: np.random.Generator
+) -> BoolArray:
+    """Whole groups by chance, until so many rows are held out."""
+    held_N = np.zeros(len(table), dtype=bool)
+    left_C = np.bincount(table.label_N, minlength=table.num_classes)
+    order = group_N.argsort(kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(group_N[order])) + 1)
+    num_held = 0
+    for index in generator.permutation(len(groups)):
+        members = groups[index]
+        taken_C = np.bincount(table.label_N[members], minlength=table.num_classes)
+        if (
+            num_held + len(members) > wanted
+            or not allowed_N[members].all()
+            or (left_C - taken_C)[taken_C > 0].min() < 1
+        ):
+            continue
+        held_N[members] = True
+        left_C -= taken_C
+        num_held += len(members)
+    return held_N

@@ -1,0 +1,176 @@
+"""Stage ``prepare-test``, and what a model is worth on images it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from noisyclean.base.log import Reporter
+from noisyclean.base.runtime import Runtime
+from noisyclean.config import Plan
+from noisyclean.data.augment import FixedView
+from noisyclean.data.batches import Pixels
+from noisyclean.data.ingest import IngestOptions, read_labels, select_rows
+from noisyclean.data.journal import IMAGES, JOURNAL, open_store
+from noisyclean.data.splits import TEST_NAMES, rows_of_split
+from noisyclean.data.store import build_store
+from noisyclean.engine.inference import log_probabilities
+from noisyclean.errors import DataError
+from noisyclean.nn import create_backbone
+from noisyclean.ops.metrics import class_table, expected_calibration_error, reliability_bins, share_interval
+from noisyclean.pipeline.learning import training_views
+from noisyclean.pipeline.preparing import Prepared, pixel_mapping
+from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.stage import run_stage
+from noisyclean.pipeline.training import Trained
+from noisyclean.types import BoolArray, IntArray
+
+__all__ = ["TestSet", "Tested", "prepare_test_stage", "split_off_test", "test_model"]
+
+UNKNOWN = -1
+PLAIN, MIRRORED = FixedView(), FixedView(flip=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """Images to judge by, none of them trained on."""
+
+    __test__ = False
+
+    images_NHWI: NDArray[np.uint8]
+    label_N: IntArray
+    """Classes of the training; -1 for a class it does not have, which no prediction can hit."""
+    fingerprint: str
+    source: str
+    """What they are, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """A model's figures on a test set."""
+
+    __test__ = False
+
+    figures: dict[str, Any]
+    is_right_N: BoolArray
+    """Whether each image is classified rightly, after the last epoch; for paired comparisons."""
+
+
+def split_off_test(prepared: Prepared) -> tuple[Prepared, TestSet | None]:
+    """Take the rows of a split named test out of the training; nothing is left of them in what is learnt from."""
+    is_test_N = rows_of_split(prepared.table, TEST_NAMES)
+    if not is_test_N.any():
+        return prepared, None
+    usable_N = prepared.usable_N.copy()
+    usable_N[prepared.usable_N] = ~is_test_N
+    training = replace(
+        prepared,
+        usable_N=usable_N,
+        table=select_rows(prepared.table, ~is_test_N),
+        images_NHWI=prepared.images_NHWI[~is_test_N],
+        content_N=prepared.content_N[~is_test_N],
+    )
+    test = TestSet(
+        images_NHWI=prepared.images_NHWI[is_test_N],
+        label_N=prepared.table.label_N[is_test_N],
+        fingerprint=prepared.stage.fingerprint,
+        source="the split named test",
+    )
+    return training, test
+
+
+def prepare_test_stage(
+    run: RunDir, images: Path, test: Path, options: IngestOptions, prepared: Prepared, plan: Plan, *, reporter: Reporter
+) -> TestSet:
+    """Decode a test table's images as the training's were.
+
+    Raises:
+        DataError: The table cannot be used, or all of its images are trained on.
+    """
+    ingested = read_labels(images, test, options)
+    table = ingested.table
+    listed = np.flatnonzero(ingested.problem_N == "")
+    mapping = pixel_mapping(plan)
+
+    def work(folder: Path) -> list[Path]:
+        build_store(folder, table.file_N[listed].tolist(), mapping, threads=plan.threads, reporter=reporter)
+        return [folder / IMAGES, folder / JOURNAL]
+
+    inputs = {"labels": table.fingerprint, "images": ingested.files_fingerprint}
+    stage = run_stage(run, "prepare-test", work, settings={"pixels": asdict(mapping)}, inputs=inputs, reporter=reporter)
+    store = open_store(stage.folder)
+    is_known_N = np.isin(store.content_N, prepared.content_N)
+    usable_N = (store.failure_N == "") & ~is_known_N
+    if not usable_N.any():
+        raise DataError(f"{test}: all of its images are trained on, or unreadable", hint="Test on other images.")
+    index = {name: position for position, name in enumerate(prepared.table.classes)}
+    names = table.given_label()[listed]
+    label_N: IntArray = np.asarray([index.get(name, UNKNOWN) for name in names], dtype=np.int64)
+    _report_test(test, int(usable_N.sum()), len(table), int(is_known_N.sum()), names[label_N == UNKNOWN], reporter)
+    return TestSet(
+        images_NHWI=store.images_NHWI if usable_N.all() else store.images_NHWI[usable_N],
+        label_N=label_N[usable_N],
+        fingerprint=stage.fingerprint,
+        source=str(test),
+    )
+
+
+def _report_test(
+    test: Path, num_usable: int, num_rows: int, num_known: int, unknown: Sequence[str], reporter: Reporter
+) -> None:
+    reporter.say(f"{test.name}: {num_usable:,} of {num_rows:,} images to test on")
+    if num_known:
+        reporter.warn(f"{test.name}: {num_known:,} images are also trained on; they are left out of the test")
+    if len(unknown):
+        reporter.warn(
+            f"{test.name}: {len(unknown):,} images are of classes that are not trained on, {unknown[0]!r} among them; "
+            "they count as errors"
+        )
+
+
+def test_model(trained: Trained, test: TestSet, plan: Plan, runtime: Runtime, classes: tuple[str, ...]) -> Tested:
+    """Judge the last epoch as it is and averaged over mirror images, the selected epoch, and all nets together."""
+    pixels = Pixels(
+        images_NHWI=torch.from_numpy(test.images_NHWI),
+        device=runtime.device,
+        mean_3=torch.tensor(trained.record["mean"], device=runtime.device),
+        std_3=torch.tensor(trained.record["std"], device=runtime.device),
+    )
+
+    def ask(weights: Path, *views: FixedView) -> NDArray[np.float32]:
+        net = create_backbone(plan.backbone, num_classes=len(classes), seed=0).to(runtime.device)
+        net.load_state_dict(load_file(weights))
+        log_p: NDArray[np.float32] = log_probabilities(net, pixels, views, runtime).cpu().numpy()
+        return log_p
+
+    def accuracy(log_p_NC: NDArray[np.float32]) -> float:
+        return float((log_p_NC.argmax(axis=1) == test.label_N).mean())
+
+    log_p_NC = ask(trained.nets[0], PLAIN)
+    predicted_N = log_p_NC.argmax(axis=1)
+    is_right_N = predicted_N == test.label_N
+    sure_N = np.exp(log_p_NC.max(axis=1).astype(np.float64))
+    selected = None if trained.selected is None else accuracy(ask(trained.selected, PLAIN))
+    together = None if len(trained.nets) == 1 else accuracy(np.sum([ask(net, PLAIN) for net in trained.nets], axis=0))
+    mirrors = training_views(plan.augment, is_strong=False).flip
+    rows = class_table(predicted_N, test.label_N, len(classes))
+    figures = {
+        "source": test.source,
+        "num_images": len(test.label_N),
+        "accuracy": float(is_right_N.mean()),
+        "interval": list(share_interval(int(is_right_N.sum()), len(is_right_N))),
+        "selected_accuracy": selected,
+        "flip_averaged_accuracy": accuracy(ask(trained.nets[0], PLAIN, MIRRORED)) if mirrors else None,
+        "all_nets_accuracy": together,
+        "ece": expected_calibration_error(sure_N, is_right_N),
+        "reliability": [list(row) for row in reliability_bins(sure_N, is_right_N)],
+        "classes": [{"name": name, **row} for name, row in zip(classes, rows, strict=True)],
+    }
+    return Tested(figures=figures, is_right_N=is_right_N)

@@ -1,0 +1,223 @@
+"""Stage ``train-<name>``: one robust training, from weights to weights, evidence and curves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from noisyclean.base.files import read_json, write_json, write_npz, write_text
+from noisyclean.base.log import Reporter
+from noisyclean.base.runtime import Runtime
+from noisyclean.data.batches import Pixels, load_pixels
+from noisyclean.engine.checkpoint import Checkpoint
+from noisyclean.engine.loop import fit
+from noisyclean.nn import create_backbone
+from noisyclean.nn.weights import load_encoder
+from noisyclean.pipeline.learning import machine, save_weights, training_settings, training_views
+from noisyclean.pipeline.preparing import Prepared
+from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.pipeline.starting import Start
+from noisyclean.pipeline.training_plan import TrainPlan
+from noisyclean.robust.method import NetMaker, RobustMethod, TrainingData, methods
+from noisyclean.robust.watch import Watched
+from noisyclean.types import BoolArray, Evidence, IntArray
+
+__all__ = ["METRICS", "Job", "Trained", "digest", "train_stage"]
+
+SELECTED = "selected.safetensors"
+RECORD = "record.json"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training to do."""
+
+    name: str
+    """The method, or what is special about this training of it."""
+    method: str
+    settings: Any
+    label_N: IntArray
+    """Labels to train on."""
+    train_N: BoolArray
+    """Rows to train on."""
+    truth_N: IntArray | None = None
+    """True classes, for oracles."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints of what labels and rows were decided from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A finished training."""
+
+    job: Job
+    stage: Stage
+    evidence: Evidence
+    nets: list[Path]
+    """Weights after the last epoch, of the exported net first."""
+    selected: Path | None
+    """Weights of the epoch chosen on held-out labels."""
+    record: Mapping[str, Any]
+    """Counts, notes, the chosen epoch, and how pixels were normalised."""
+    history: list[dict[str, float]]
+    """Figures of every epoch."""
+
+
+def train_stage(
+    run: RunDir, prepared: Prepared, start: Start, job: Job, plan: TrainPlan, *, reporter: Reporter
+) -> Trained:
+    """Train one method and keep what it leaves behind."""
+
+    def work(folder: Path) -> list[Path]:
+        with machine(plan.base) as runtime:
+            return _train(folder, prepared, start, job, plan, runtime, reporter)
+
+    settings = training_settings(plan.base) | {"method": job.method, "robust": asdict(job.settings)}
+    inputs = {
+        "prepare": prepared.stage.fingerprint,
+        "start": start.fingerprint,
+        "rows": digest(job.train_N, job.label_N, prepared.table.verified_N, job.truth_N),
+        **job.inputs,
+    }
+    stage = run_stage(run, f"train-{job.name}", work, settings=settings, inputs=inputs, reporter=reporter)
+    record = read_json(stage.folder / RECORD)
+    for note in record["notes"]:
+        reporter.say(f"{job.name}: {note}")
+    lines = (stage.folder / METRICS).read_text(encoding="utf-8").splitlines()
+    return Trained(
+        job=job,
+        stage=stage,
+        evidence=_load_evidence(stage.folder / "evidence.npz", prepared),
+        nets=[stage.folder / f"net-{index}.safetensors" for index in range(record["num_nets"])],
+        selected=stage.folder / SELECTED if record["selected_epoch"] else None,
+        record=record,
+        history=[json.loads(line) for line in lines],
+    )
+
+
+def _normalised_pixels(prepared: Prepared, start: Start, runtime: Runtime) -> Pixels:
+    """The images, normalised as the start's weights are used to, else by their own statistics."""
+    pixels = load_pixels(prepared.images_NHWI, runtime.device)
+    if start.mean is None or start.std is None:
+        return pixels
+    mean_3, std_3 = (torch.tensor(values, device=runtime.device) for values in (start.mean, start.std))
+    return replace(pixels, mean_3=mean_3, std_3=std_3)
+
+
+def _train(
+    folder: Path,
+    prepared: Prepared,
+    start: Start,
+    job: Job,
+    plan: TrainPlan,
+    runtime: Runtime,
+    reporter: Reporter,
+) -> list[Path]:
+    pixels = _normalised_pixels(prepared, start, runtime)
+    data = _training_data(pixels, prepared, job, plan, runtime)
+    method = methods.get(job.method)(
+        data=data,
+        make_net=_net_maker(plan, prepared.table.num_classes, start, runtime),
+        settings=job.settings,
+        runtime=runtime,
+        seed=plan.base.seed,
+    )
+    held_out_R = torch.from_numpy(np.flatnonzero(~job.train_N)).to(runtime.device)
+    label_R = torch.from_numpy(prepared.table.label_N).to(runtime.device)[held_out_R]
+    watched = Watched(method, pixels=pixels, held_out_R=held_out_R, label_R=label_R, runtime=runtime)
+    checkpoint = Checkpoint(folder / "checkpoint.pt")
+    history = fit(
+        watched,
+        title=job.name,
+        num_epochs=method.num_epochs,
+        checkpoint=checkpoint,
+        reporter=reporter,
+        after_epoch=lambda figures: _write_metrics(folder / METRICS, job.name, figures),
+    )
+    _write_metrics(folder / METRICS, job.name, history)
+    outputs = _save(folder, watched, method, pixels)
+    checkpoint.discard()
+    return outputs
+
+
+def _save(folder: Path, watched: Watched, method: RobustMethod, pixels: Pixels) -> list[Path]:
+    nets = [save_weights(net, folder / f"net-{index}.safetensors") for index, net in enumerate(method.nets())]
+    if watched.best_epoch >= 0:
+        nets.append(save_weights(watched.selected(), folder / SELECTED))
+    record = {
+        "num_nets": len(method.nets()),
+        "num_epochs": method.num_epochs,
+        "num_held_out": len(watched.label_R),
+        "selected_epoch": watched.best_epoch + 1,
+        "selected_agreement": watched.best_agreement if watched.best_epoch >= 0 else None,
+        "notes": list(method.notes),
+        "mean": pixels.mean_3.tolist(),
+        "std": pixels.std_3.tolist(),
+    }
+    write_json(folder / RECORD, record)
+    evidence = {name: value for name, value in vars(method.evidence()).items() if isinstance(value, np.ndarray)}
+    write_npz(folder / "evidence.npz", evidence)
+    return [*nets, folder / RECORD, folder / METRICS, folder / "evidence.npz"]
+
+
+def _training_data(pixels: Pixels, prepared: Prepared, job: Job, plan: TrainPlan, runtime: Runtime) -> TrainingData:
+    table = prepared.table
+
+    def put(array: np.ndarray | None) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array).to(runtime.device)
+
+    verified_N = np.zeros(len(table), dtype=bool) if table.verified_N is None else table.verified_N
+    return TrainingData(
+        pixels=pixels,
+        label_N=torch.from_numpy(job.label_N).to(runtime.device),
+        num_classes=table.num_classes,
+        train_T=torch.from_numpy(np.flatnonzero(job.train_N)).to(runtime.device),
+        verified_N=torch.from_numpy(verified_N).to(runtime.device),
+        weak=training_views(plan.base.augment, is_strong=False),
+        strong=training_views(plan.base.augment, is_strong=True),
+        group_N=put(table.group_N),
+        truth_N=put(job.truth_N),
+    )
+
+
+def _net_maker(plan: TrainPlan, num_classes: int, start: Start, runtime: Runtime) -> NetMaker:
+    def make_net(index: int) -> nn.Module:
+        key = ("robust", index)
+        net = create_backbone(plan.base.backbone, num_classes=num_classes, seed=plan.base.seed, key=key)
+        if start.weights is not None:
+            load_encoder(net, load_file(start.weights), source=f"--init {plan.init}")
+        return net.to(runtime.device)
+
+    return make_net
+
+
+def _write_metrics(path: Path, name: str, history: list[dict[str, float]]) -> None:
+    lines = [
+        json.dumps({"training": name, "epoch": epoch, **figures}) for epoch, figures in enumerate(history, start=1)
+    ]
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
+def _load_evidence(path: Path, prepared: Prepared) -> Evidence:
+    with np.load(path, allow_pickle=False) as arrays:
+        known = {item.name for item in fields(Evidence)}
+        return Evidence(num_classes=prepared.table.num_classes, **{name: arrays[name] for name in known & set(arrays)})
+
+
+def digest(*arrays: np.ndarray | None) -> str:
+    """Hash of arrays, of which some may not be there."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()[:16]

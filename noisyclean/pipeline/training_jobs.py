@@ -1,0 +1,109 @@
+"""What to train: which rows, with which labels, and what is held out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from noisyclean.data.splits import choose_holdout
+from noisyclean.errors import DataError, UsageError
+from noisyclean.pipeline.evaluate import true_labels
+from noisyclean.pipeline.preparing import Prepared
+from noisyclean.pipeline.training import Job
+from noisyclean.pipeline.training_plan import TrainPlan, budget_facts
+from noisyclean.robust.method import methods
+from noisyclean.types import BoolArray, IntArray, LabelTable, SampleStats
+
+__all__ = ["baseline_job", "main_job", "pruned_job", "read_truth", "relabelled_job"]
+
+BASELINE = "cross-entropy"
+UNKNOWN = -1
+
+
+def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, judges_by_verified: bool) -> Job:
+    """The training that was asked for.
+
+    Args:
+        prepared: The images.
+        plan: Method and settings.
+        truth_N: True classes, where they are known.
+        judges_by_verified: Hold all verified rows out, to judge by them.
+
+    Raises:
+        UsageError: The method is an oracle and there is no truth.
+        DataError: Too little is left to train on.
+    """
+    needs_truth = methods.get(plan.method).needs_truth
+    if needs_truth and truth_N is None:
+        raise UsageError(f"--method {plan.method} needs the true labels", hint="Give --truth TRUTH.csv.")
+    table = prepared.table
+    train_N = ~choose_holdout(table, share=plan.holdout.share, most=plan.holdout.most, seed=plan.base.seed)
+    if judges_by_verified and table.verified_N is not None:
+        train_N &= ~table.verified_N
+    if len(np.unique(table.label_N[train_N])) < 2 or train_N.sum() < 4:
+        raise DataError(
+            f"only {int(train_N.sum()):,} images are left to train on", hint="Hold fewer out: --set holdout.share=0"
+        )
+    return Job(
+        name=plan.method,
+        method=plan.method,
+        settings=plan.robust,
+        label_N=table.label_N,
+        train_N=train_N,
+        truth_N=truth_N if needs_truth else None,
+    )
+
+
+def baseline_job(prepared: Prepared, main: Job, plan: TrainPlan) -> Job:
+    """Cross-entropy with mixup and a weight average, at the main training's budget, on the same rows."""
+    facts = budget_facts(plan, len(prepared.table), prepared.table.num_classes)
+    settings, _ = methods.get(BASELINE).plan(plan.base.preset, facts)
+    return Job(name=BASELINE, method=BASELINE, settings=settings, label_N=main.label_N, train_N=main.train_N)
+
+
+def pruned_job(baseline: Job, stats: SampleStats, table: LabelTable) -> Job:
+    """The baseline without the rows that were flagged; a class of which all were keeps its least suspicious one."""
+    kept_N = _doubted(stats, table, baseline.train_N) ^ True
+    for label in np.unique(table.label_N[baseline.train_N]):
+        members = np.flatnonzero((table.label_N == label) & baseline.train_N)
+        if not kept_N[members].any():
+            kept_N[members[stats.p_mislabeled_N[members].argmin()]] = True
+    return Job(
+        name=f"{BASELINE}-pruned",
+        method=BASELINE,
+        settings=baseline.settings,
+        label_N=baseline.label_N,
+        train_N=baseline.train_N & kept_N,
+    )
+
+
+def relabelled_job(baseline: Job, stats: SampleStats, table: LabelTable) -> Job:
+    """The baseline with the suggested label on the rows that were flagged."""
+    doubted_N = _doubted(stats, table, baseline.train_N)
+    return Job(
+        name=f"{BASELINE}-relabelled",
+        method=BASELINE,
+        settings=baseline.settings,
+        label_N=np.where(doubted_N, stats.suggestion_N, baseline.label_N),
+        train_N=baseline.train_N,
+    )
+
+
+def read_truth(path: Path, table: LabelTable) -> IntArray:
+    """True class of each row; -1 for a class that no label names.
+
+    Raises:
+        DataError: Rows are missing.
+    """
+    names = true_labels(pd.Series(table.image_path_N), path)
+    index = {name: position for position, name in enumerate(table.classes)}
+    truth_N: IntArray = np.asarray([index.get(name, UNKNOWN) for name in names], dtype=np.int64)
+    return truth_N
+
+
+def _doubted(stats: SampleStats, table: LabelTable, train_N: BoolArray) -> BoolArray:
+    """Flagged rows that are trained on; nobody doubts what a person verified."""
+    doubted_N = stats.flagged_N & train_N
+    return doubted_N if table.verified_N is None else doubted_N & ~table.verified_N

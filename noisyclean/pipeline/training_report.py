@@ -1,0 +1,170 @@
+"""Stage ``report`` of a training: figures on unseen images, scores of the labels, the model folder, the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noisyclean.base.files import read_json, write_json, write_text
+from noisyclean.base.log import Reporter
+from noisyclean.export.bundle import write_bundle
+from noisyclean.export.card import model_card
+from noisyclean.ops.metrics import detection_metrics
+from noisyclean.pipeline.compare import comparison
+from noisyclean.pipeline.learning import machine
+from noisyclean.pipeline.preparing import Prepared, pixel_mapping
+from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.pipeline.testing import Tested, TestSet, test_model
+from noisyclean.pipeline.training import METRICS, Trained, digest
+from noisyclean.pipeline.training_plan import TrainPlan
+from noisyclean.pipeline.training_scores import score_training
+from noisyclean.report.flags import score_table, to_csv
+from noisyclean.report.training import render_training_page, summarise_training
+from noisyclean.robust.watch import HELD_OUT
+from noisyclean.types import IntArray, SampleStats
+
+__all__ = ["training_report_stage"]
+
+FEWEST_JUDGES = 50
+"""Of fewer verified images nothing can be said."""
+
+
+def training_report_stage(
+    run: RunDir,
+    prepared: Prepared,
+    trained: list[Trained],
+    test: TestSet | None,
+    truth_N: IntArray | None,
+    plan: TrainPlan,
+    *,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Write all outputs; returns ``summary.json``.
+
+    Args:
+        run: The run directory.
+        prepared: The images trained on.
+        trained: The training that was asked for, then what it is compared with.
+        test: Images to judge by.
+        truth_N: True classes, to judge the detection by.
+        plan: The plan.
+        reporter: Hears about the progress.
+    """
+    main = trained[0]
+    test = test or _verified_held_out(prepared, main)
+
+    def work(_: Path) -> list[Path]:
+        tested = _test_all(trained, test, prepared, plan)
+        stats = {
+            one.job.name: score_training(one, prepared, plan) for one in trained if _has_given_labels(one, prepared)
+        }
+        summary = summarise_training(
+            prepared.table,
+            method=main.job.name,
+            stats=stats[main.job.name],
+            test=None if test is None else tested[main.job.name].figures,
+            held_out=_held_out(main),
+            comparison=None if len(trained) == 1 else comparison(tested, judge="" if test is None else test.source),
+            detection=None if truth_N is None else _detection(stats[main.job.name], prepared, truth_N),
+            notes=main.record["notes"],
+            plan=plan.to_json(),
+            stages={one.stage.name: _cost(one.stage) for one in trained} | {"prepare": _cost(prepared.stage)},
+        )
+        outputs = [_write_scores(run, name, prepared, stats[name]) for name in stats]
+        outputs += _write_model(run.root / "model", main, prepared, plan, summary)
+        lines = "".join((one.stage.folder / METRICS).read_text(encoding="utf-8") for one in trained)
+        page = render_training_page(summary, {one.job.name: one.history for one in trained})
+        for name, text in ((METRICS, lines), ("report.html", page)):
+            write_text(run.root / name, text)
+            outputs.append(run.root / name)
+        write_json(run.root / "summary.json", summary)
+        return [*outputs, run.root / "summary.json"]
+
+    inputs = {one.stage.name: one.stage.fingerprint for one in trained} | {"prepare": prepared.stage.fingerprint}
+    if test is not None:
+        inputs["test"] = test.fingerprint
+    if truth_N is not None:
+        inputs["truth"] = digest(truth_N)
+    settings = {"num_neighbours": plan.base.score.num_neighbours}
+    run_stage(run, "report", work, settings=settings, inputs=inputs, reporter=reporter)
+    summary: dict[str, Any] = read_json(run.root / "summary.json")
+    return summary
+
+
+def _test_all(trained: list[Trained], test: TestSet | None, prepared: Prepared, plan: TrainPlan) -> dict[str, Tested]:
+    if test is None:
+        return {}
+    with machine(plan.base) as runtime:
+        return {one.job.name: test_model(one, test, plan.base, runtime, prepared.table.classes) for one in trained}
+
+
+def _verified_held_out(prepared: Prepared, main: Trained) -> TestSet | None:
+    """Verified rows that were not trained on: the judge of a comparison without a test table."""
+    if prepared.table.verified_N is None:
+        return None
+    rows = np.flatnonzero(prepared.table.verified_N & ~main.job.train_N)
+    if len(rows) < FEWEST_JUDGES:
+        return None
+    return TestSet(
+        images_NHWI=prepared.images_NHWI[rows],
+        label_N=prepared.table.label_N[rows],
+        fingerprint=main.stage.fingerprint,
+        source=f"{len(rows):,} verified images",
+    )
+
+
+def _held_out(main: Trained) -> dict[str, Any] | None:
+    """Agreement with noisy labels that were not trained on; not an accuracy."""
+    if not main.record["num_held_out"]:
+        return None
+    return {
+        "num_images": main.record["num_held_out"],
+        "agreement": main.history[-1][HELD_OUT],
+        "selected_agreement": main.record["selected_agreement"],
+        "selected_epoch": main.record["selected_epoch"],
+    }
+
+
+def _has_given_labels(one: Trained, prepared: Prepared) -> bool:
+    return np.array_equal(one.job.label_N, prepared.table.label_N)
+
+
+def _detection(stats: SampleStats, prepared: Prepared, truth_N: IntArray) -> dict[str, float | None]:
+    """How well the training ranks the wrong labels."""
+    is_wrong_N = prepared.table.label_N != truth_N
+    return {
+        **detection_metrics(stats.p_mislabeled_N, is_wrong_N),
+        "noise_rate_true": float(is_wrong_N.mean()),
+        "noise_rate_estimated": stats.noise.rate,
+    }
+
+
+def _write_scores(run: RunDir, name: str, prepared: Prepared, stats: SampleStats) -> Path:
+    path = run.stage_folder(f"train-{name}") / "scores.csv"
+    write_text(path, to_csv(score_table(prepared.everything, stats, prepared.usable_N)))
+    return path
+
+
+def _write_model(
+    folder: Path, main: Trained, prepared: Prepared, plan: TrainPlan, summary: Mapping[str, Any]
+) -> list[Path]:
+    files = write_bundle(
+        folder,
+        main.nets[0],
+        architecture=plan.base.backbone,
+        classes=prepared.table.classes,
+        mapping=pixel_mapping(plan.base),
+        mean=main.record["mean"],
+        std=main.record["std"],
+        method=main.job.name,
+    )
+    write_text(folder / "README.md", model_card(summary, architecture=plan.base.backbone))
+    return [*files, folder / "README.md"]
+
+
+def _cost(stage: Stage) -> dict[str, float]:
+    return {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes}

@@ -1,0 +1,136 @@
+"""What DivideMix believes of every label and guesses of every image, brought up to date between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.runtime import Runtime
+from noisyclean.ops.mixmatch import refined_targets
+from noisyclean.ops.selection import class_prior
+from noisyclean.robust.division import Divider, Division, LossDivider
+from noisyclean.robust.judging import judge, loss_of
+from noisyclean.robust.method import TrainingData
+from noisyclean.types import FloatArray
+
+__all__ = ["CoDivision", "loss_divider", "wrong_log_odds"]
+
+
+class CoDivision:
+    """Each net's labels, divided by the losses of another net (co-divide).
+
+    https://arxiv.org/abs/2002.07394, section 3.1. Both nets are judged before either is trained on, as there.
+
+    Args:
+        data: Images, labels, and which are trained on.
+        divider: Decides by one net's losses.
+        num_nets: 1 divides for itself.
+        follows_prior: Estimate the class frequencies from the believed labels; uniform otherwise, as published.
+        runtime: Device and dtype.
+    """
+
+    def __init__(
+        self, data: TrainingData, divider: Divider, *, num_nets: int, follows_prior: bool, runtime: Runtime
+    ) -> None:
+        self.data = data
+        self.divider = divider
+        self.follows_prior = follows_prior
+        self.runtime = runtime
+        self.divisions: list[Division] = []
+        """For each net; empty before the first."""
+        self.p_clean_LN = torch.ones(num_nets, len(data.label_N), device=runtime.device)
+        """How far each net trusts each label; 0 where it only gets a guess."""
+        self.guess_NC = torch.zeros(len(data.label_N), data.num_classes, device=runtime.device)
+        """Mean prediction of the nets on the plain images."""
+        self.prior_C = torch.full((data.num_classes,), 1 / data.num_classes, device=runtime.device)
+        self.notes: list[str] = []
+
+    def update(self, epoch: int, nets: Sequence[nn.Module]) -> None:
+        """Judge every image, divide, and guess; one forward pass of each net over all images."""
+        opinions = [judge(net, self.data, self.runtime) for net in nets]
+        train_T, label_T = self.data.train_T, self.data.label_N[self.data.train_T]
+        own = [
+            self.divider(index, loss_of(log_p_NC[train_T], label_T), log_p_NC[train_T].argmax(dim=1) == label_T)
+            for index, log_p_NC in enumerate(opinions)
+        ]
+        self.divisions = own[::-1]
+        for index, division in enumerate(self.divisions):
+            self.p_clean_LN[index, train_T] = torch.where(division.is_labelled_T, division.p_clean_T, 0.0)
+        self.guess_NC = torch.stack([log_p_NC.exp() for log_p_NC in opinions]).mean(dim=0)
+        if self.follows_prior:
+            believed_T = torch.stack([division.p_clean_T for division in own]).mean(dim=0)
+            self.prior_C = class_prior(label_T, believed_T, self.data.num_classes)
+        self.notes += sorted({f"epoch {epoch + 1}: {division.note}" for division in own if division.note})
+
+    @property
+    def noise_rate(self) -> float:
+        """Estimated share of wrong labels, mean of the nets."""
+        return sum(division.noise_rate for division in self.divisions) / len(self.divisions)
+
+    @property
+    def share_labelled(self) -> float:
+        """Share of the images trained on with their label, mean of the nets."""
+        shares = [float(division.is_labelled_T.float().mean()) for division in self.divisions]
+        return sum(shares) / len(shares)
+
+    def rows(self, index: int, *, labelled: bool) -> Tensor:
+        """Rows that a net takes with, or without, their label."""
+        return self.data.train_T[self.divisions[index].is_labelled_T == labelled]
+
+    def targets(self, index: int, index_B: Tensor, p_BC: Tensor, *, temperature: float) -> Tensor:
+        """Refined targets of some rows for a net, from a guess of them."""
+        given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        return refined_targets(given_BC, p_BC, self.p_clean_LN[index, index_B], temperature=temperature)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "divider": self.divider.state_dict(),
+            "divisions": [dict(vars(division)) for division in self.divisions],
+            "p_clean_LN": self.p_clean_LN,
+            "guess_NC": self.guess_NC,
+            "prior_C": self.prior_C,
+            "notes": self.notes,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        device = self.runtime.device
+        self.divider.load_state_dict(state["divider"])
+        self.divisions = [Division.from_state(saved, device) for saved in state["divisions"]]
+        self.p_clean_LN.copy_(state["p_clean_LN"])
+        self.guess_NC = state["guess_NC"].to(device)
+        self.prior_C = state["prior_C"].to(device)
+        self.notes = list(state["notes"])
+
+
+def loss_divider(
+    data: TrainingData, *, threshold: float, class_floor: float, cap_quantile: float, seed: int
+) -> LossDivider:
+    """DivideMix's divider of the rows trained on."""
+    return LossDivider(
+        label_T=data.label_N[data.train_T],
+        verified_T=data.verified_N[data.train_T],
+        num_classes=data.num_classes,
+        threshold=threshold,
+        class_floor=class_floor,
+        cap_quantile=cap_quantile,
+        seed=seed,
+    )
+
+
+def wrong_log_odds(nets: Sequence[nn.Module], data: TrainingData, runtime: Runtime, *, seed: int) -> FloatArray:
+    """Log-odds that each label is wrong, mean of the nets, of all images and not only those trained on."""
+    everyone = replace(data, train_T=torch.arange(len(data.label_N), device=runtime.device))
+    divider = loss_divider(everyone, threshold=0.5, class_floor=0.0, cap_quantile=0.999, seed=seed)
+    total_N = torch.zeros(len(data.label_N), dtype=torch.float64, device=runtime.device)
+    for index, net in enumerate(nets):
+        log_p_NC = judge(net, data, runtime)
+        agrees_N = log_p_NC.argmax(dim=1) == data.label_N
+        total_N += divider(index, loss_of(log_p_NC, data.label_N), agrees_N).log_odds_T
+    odds_N: FloatArray = (total_N / len(nets)).cpu().numpy()
+    return odds_N

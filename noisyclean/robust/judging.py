@@ -1,0 +1,90 @@
+"""What nets make of plain images, written down a few times: the evidence a training leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.runtime import Runtime
+from noisyclean.data.augment import FixedView
+from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
+from noisyclean.robust.method import TrainingData
+from noisyclean.types import Evidence
+
+__all__ = ["Recorder", "judge", "loss_of", "recording_epochs"]
+
+NUM_RECORDINGS = 4
+
+
+def judge(net: nn.Module, data: TrainingData, runtime: Runtime) -> Tensor:
+    """Log class probabilities of every plain image, shape (N, C); one forward pass over all."""
+    return log_probabilities(net, data.pixels, (FixedView(),), runtime).clone()
+
+
+def loss_of(log_p_NC: Tensor, label_N: Tensor) -> Tensor:
+    """Cross-entropy of labels, in nats, shape (N,)."""
+    return -log_p_NC.gather(1, label_N[:, None]).squeeze(1)
+
+
+class Recorder:
+    """Losses, margins and probabilities of every image, averaged over a few fixed views.
+
+    Args:
+        data: The images and their labels.
+        runtime: Device and dtype.
+        num_nets: Nets that are recorded.
+        num_epochs: Epochs of the training; a few of its second half are recorded, the last one among them.
+    """
+
+    def __init__(self, data: TrainingData, runtime: Runtime, *, num_nets: int, num_epochs: int) -> None:
+        self.data = data
+        self.runtime = runtime
+        self.epochs = recording_epochs(num_epochs, NUM_RECORDINGS)
+        self._views = evaluation_views(data.weak, data.pixels.size_px)
+        self._entries: list[list[dict[str, Tensor]]] = [[] for _ in range(num_nets)]
+
+    def after_epoch(self, epoch: int, nets: Sequence[nn.Module]) -> None:
+        """Write down what the nets think, in the epochs chosen for it."""
+        if epoch not in self.epochs:
+            return
+        for entries, net in zip(self._entries, nets, strict=True):
+            log_p_NC = log_probabilities(net, self.data.pixels, self._views, self.runtime)
+            loss_N = loss_of(log_p_NC, self.data.label_N)
+            best_other_N = log_p_NC.scatter(1, self.data.label_N[:, None], -torch.inf).amax(dim=1)
+            entry = {"loss_N": loss_N, "margin_N": -loss_N - best_other_N, "p_NC": log_p_NC.exp()}
+            entries.append({name: value.cpu().clone() for name, value in entry.items()})
+
+    def evidence(self, nets: Sequence[nn.Module], **more: Any) -> Evidence:
+        """What was recorded, the nets' embeddings now, and further arrays of the method's own."""
+        everything = torch.arange(len(self.data.label_N))
+        z_ND = torch.cat([embed(net, self.data.pixels, everything, self.runtime) for net in nets], dim=1)
+        flat = [entry for entries in self._entries for entry in entries]
+        return Evidence(
+            label_N=self.data.label_N.cpu().numpy(),
+            num_classes=self.data.num_classes,
+            z_ND=(z_ND / len(nets) ** 0.5).cpu().numpy(),
+            p_NC=torch.stack([entry["p_NC"] for entry in flat]).mean(dim=0).numpy(),
+            loss_EN=torch.stack([entry["loss_N"] for entry in flat]).numpy(),
+            margin_EN=torch.stack([entry["margin_N"] for entry in flat]).numpy(),
+            net_E=np.repeat(np.arange(len(self._entries)), [len(entries) for entries in self._entries]),
+            group_N=None if self.data.group_N is None else self.data.group_N.cpu().numpy(),
+            **more,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All entries."""
+        return {"entries": self._entries}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self._entries = [list(entries) for entries in state["entries"]]
+
+
+def recording_epochs(num_epochs: int, num_recordings: int) -> frozenset[int]:
+    """Epochs recorded at their end: evenly over the second half, the last one always among them."""
+    half = num_epochs / 2
+    return frozenset(round(num_epochs - 1 - i * half / num_recordings) for i in range(num_recordings))

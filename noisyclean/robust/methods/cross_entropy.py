@@ -1,0 +1,141 @@
+"""Plain training with cross-entropy, mixup and a weight average: the baseline every method has to beat.
+
+Mixup (https://arxiv.org/abs/1710.09412) and averaged weights hold memorising back at no cost; with both switched off
+(``--set robust.mixup_alpha=0 --set robust.ema_decay=0``) this is what people train who do not know that their labels
+are noisy. Cost: 3 passes an epoch. Page: ``docs/methods/cross-entropy.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.runtime import Runtime, generator
+from noisyclean.data.batches import ShuffledBatches
+from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
+from noisyclean.robust.judging import Recorder
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
+from noisyclean.robust.student import Student, rate_at
+from noisyclean.types import Evidence
+
+__all__ = ["CrossEntropy", "CrossEntropySettings"]
+
+MOST_EPOCHS = 200
+"""More passes over noisy labels only teach the noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropySettings:
+    """One net, one loss."""
+
+    epochs: int
+    batch: int = 128
+    lr: float = 0.1
+    """Largest rate."""
+    drop_epochs: tuple[int, ...] = ()
+    """A tenth of the rate from each of these on; without any, one cycle."""
+    weight_decay: float = 5e-4
+    mixup_alpha: float = 1.0
+    """Of the Beta distribution mixup draws from; 0 switches mixup off."""
+    ema_decay: float = -1.0
+    """Of the weight average, per step; 0 switches it off, negative looks back over a thirtieth of the training."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@methods.register("cross-entropy")
+class CrossEntropy:
+    """Cross-entropy with mixup and a weight average: the fair baseline."""
+
+    settings_type: ClassVar[type] = CrossEntropySettings
+    needs_truth: ClassVar[bool] = False
+    published_holdout: ClassVar[float] = 0.0
+
+    def __init__(
+        self, *, data: TrainingData, make_net: NetMaker, settings: CrossEntropySettings, runtime: Runtime, seed: int
+    ) -> None:
+        self.data = data
+        self.settings = settings
+        self.runtime = runtime
+        self.seed = seed
+        self.num_epochs = settings.epochs
+        self.notes: list[str] = []
+        self.batches = ShuffledBatches(
+            len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("cross-entropy",)
+        )
+        self.student = Student(
+            make_net(0),
+            weight_decay=settings.weight_decay,
+            ema_decay=settings.ema_decay,
+            num_steps=settings.epochs * self.batches.num_steps,
+        )
+        self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=settings.epochs)
+
+    @classmethod
+    def plan(cls, preset: str, facts: Facts) -> tuple[CrossEntropySettings, Mapping[str, str]]:
+        """As many epochs as the budget pays for."""
+        epochs = min(facts.epochs_at(3), MOST_EPOCHS)
+        settings = CrossEntropySettings(epochs=epochs, batch=facts.batch, lr=facts.rate)
+        return settings, {
+            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images, 3 an epoch"
+        }
+
+    def num_steps(self, epoch: int) -> int:  # noqa: ARG002
+        """The same in every epoch."""
+        return self.batches.num_steps
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing is decided here."""
+
+    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """One step on a mixed batch of weak views."""
+        draw = generator(self.runtime.device, self.seed, "cross-entropy", epoch, step)
+        index_B = self.data.train_T[self.batches.rows(epoch, step)]
+        x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        target_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        if self.settings.mixup_alpha > 0:
+            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
+            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.mixup_alpha, draw), partner_B)
+        loss = soft_cross_entropy(self.student.logits(x_BIHW, self.runtime), target_BC).mean()
+        self.student.learn(loss, rate=self._rate(epoch, step))
+        return {"loss": loss}
+
+    def end_epoch(self, epoch: int) -> Mapping[str, float]:
+        """Record every image, in the epochs chosen for it."""
+        self._recorder.after_epoch(epoch, self.nets())
+        return {}
+
+    def predictor(self) -> nn.Module:
+        """The averaged net, or the net itself."""
+        return self.student.best
+
+    def nets(self) -> Sequence[nn.Module]:
+        """The predictor alone."""
+        return [self.predictor()]
+
+    def evidence(self) -> Evidence:
+        """Losses, margins, probabilities and features."""
+        return self._recorder.evidence(self.nets())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The student and the recordings."""
+        return {"student": self.student.state_dict(), "recorder": self._recorder.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.student.load_state_dict(state["student"])
+        self._recorder.load_state_dict(state["recorder"])
+
+    def _rate(self, epoch: int, step: int) -> float:
+        return rate_at(
+            epoch,
+            step / self.batches.num_steps,
+            num_epochs=self.num_epochs,
+            peak=self.settings.lr,
+            drop_epochs=self.settings.drop_epochs,
+        )

@@ -1,0 +1,362 @@
+"""DivideMix (https://arxiv.org/abs/2002.07394); started from SimCLR it is C2D (https://arxiv.org/abs/2103.13646).
+
+Nets divide the labels by their losses, each for the other; what is not believed keeps its image and gets a guess; both
+are learnt from. ``paper`` is the published schedule with MixMatch; the other presets warm up with mixup and a weight
+average, guess with the averages, and fit their epochs into a budget. Page: ``docs/methods/dividemix.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.runtime import Runtime, generator
+from noisyclean.data.batches import ShuffledBatches
+from noisyclean.ops.mix import beta_sample, linear_ramp, mixup, soft_cross_entropy
+from noisyclean.ops.mixmatch import negative_entropy, prior_penalty, semi_supervised_loss
+from noisyclean.robust.co_division import CoDivision, loss_divider, wrong_log_odds
+from noisyclean.robust.division import Divider
+from noisyclean.robust.judging import Recorder
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
+from noisyclean.robust.sampling import repeated_rows
+from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.types import Evidence
+
+__all__ = ["DivideMix", "DivideMixSettings"]
+
+NOISY_ENOUGH, VERY_NOISY = 0.45, 0.8
+"""Estimated noise rates from which the unlabelled loss helps, and from which it is doubled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivideMixSettings:
+    """Counts, rates and choices of DivideMix."""
+
+    num_nets: int = 2
+    """2 as published; 1 divides for itself."""
+    epochs: int
+    warmup_epochs: int = -1
+    """Epochs on all given labels; negative is half of all."""
+    batch: int = 64
+    """Labelled rows in a step, and as many unlabelled ones."""
+    lr: float = 0.02
+    drop_epochs: tuple[int, ...] = ()
+    """A tenth of the rate from each of these on; without any, one cycle."""
+    weight_decay: float = 5e-4
+    is_plain_sgd: bool = False
+    """Without Nesterov's correction, and everything decayed."""
+    warmup_clip_norm: float = 0.0
+    """Longest gradient of the warm-up; 0 leaves them."""
+    warmup_mixup_alpha: float = 1.0
+    """Of the Beta distribution of the warm-up's mixup; 0 switches it off, as published."""
+    has_confidence_penalty: bool = False
+    """Negative entropy in the warm-up, for asymmetric noise."""
+    ema_decay: float = -1.0
+    """Of the weight averages that guess and predict, per step; 0 keeps none, as published, and negative looks back
+    over a thirtieth of the training."""
+    divide_every: int = 1
+    """Epochs between two divisions."""
+    threshold: float = 0.5
+    """A label is believed above this probability of being clean."""
+    class_floor: float = 0.01
+    """Least share of each class that stays labelled."""
+    cap_quantile: float = 0.999
+    """Losses above it are cut before the mixture is fitted; 1 leaves them, as published."""
+    learn: Literal["mixmatch", "refined"] = "mixmatch"
+    """Equal numbers of labelled and unlabelled rows by MixMatch, or every image alike by its refined target."""
+    guess: Literal["step", "epoch"] = "step"
+    """Guess from fresh weak views at each step, or from the plain images at each division."""
+    num_views: int = 2
+    """Views of each image, to guess from and to learn from."""
+    has_strong_views: bool = False
+    """Learn from strong views and guess from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
+    temperature: float = 0.5
+    """Of the sharpening."""
+    mixup_alpha: float = 4.0
+    lambda_u: float = -1.0
+    """Weight of MixMatch's unlabelled loss, as published; negative: from the estimated noise rate."""
+    ramp_epochs: float = 16.0
+    """Over which lambda_u rises after the warm-up."""
+    prior: Literal["estimated", "uniform"] = "estimated"
+    """Class frequencies that the mean prediction is held to."""
+    steps: Literal["fixed", "labelled"] = "fixed"
+    """Steps of MixMatch's epoch: as many as the warm-up's, or by the number of labelled rows, as published."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@methods.register("dividemix")
+class DivideMix:
+    """Divide by losses, guess what is not believed, learn from both (C2D when started from SimCLR)."""
+
+    settings_type: ClassVar[type] = DivideMixSettings
+    needs_truth: ClassVar[bool] = False
+    published_holdout: ClassVar[float] = 0.0
+
+    def __init__(
+        self,
+        *,
+        data: TrainingData,
+        make_net: NetMaker,
+        settings: DivideMixSettings,
+        runtime: Runtime,
+        seed: int,
+        divider: Divider | None = None,
+    ) -> None:
+        self.data = data
+        self.settings = settings
+        self.runtime = runtime
+        self.seed = seed
+        self.num_epochs = settings.epochs
+        self.num_warmup_epochs = settings.warmup_epochs if settings.warmup_epochs >= 0 else settings.epochs // 2
+        self.batches = [
+            ShuffledBatches(
+                len(data.train_T), 2 * settings.batch, device=runtime.device, seed=seed, key=("dividemix", index)
+            )
+            for index in range(settings.num_nets)
+        ]
+        self.students = [
+            Student(
+                make_net(index),
+                weight_decay=settings.weight_decay,
+                ema_decay=settings.ema_decay,
+                num_steps=settings.epochs * self.batches[0].num_steps,
+                is_plain_sgd=settings.is_plain_sgd,
+            )
+            for index in range(settings.num_nets)
+        ]
+        self.beliefs = CoDivision(
+            data,
+            divider
+            or loss_divider(
+                data,
+                threshold=settings.threshold,
+                class_floor=settings.class_floor,
+                cap_quantile=settings.cap_quantile,
+                seed=seed,
+            ),
+            num_nets=settings.num_nets,
+            follows_prior=settings.prior == "estimated",
+            runtime=runtime,
+        )
+        self.lambda_per_class = 0.0
+        self._paired: dict[tuple[int, int], Tensor] = {}
+        self._recorder = Recorder(data, runtime, num_nets=settings.num_nets, num_epochs=settings.epochs)
+
+    @classmethod
+    def plan(cls, preset: str, facts: Facts) -> tuple[DivideMixSettings, Mapping[str, str]]:
+        """The published schedule, or epochs that fit into the budget."""
+        if preset == "paper":
+            return _published(facts)
+        epochs = facts.epochs_at(3.25)
+        settings = DivideMixSettings(
+            num_nets=1,
+            epochs=epochs,
+            batch=max(2, facts.batch // 2),
+            lr=facts.rate,
+            divide_every=max(1, epochs // 20),
+            learn="refined",
+            guess="epoch",
+            num_views=1,
+            mixup_alpha=1.0,
+        )
+        return settings, {"epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images"}
+
+    def num_steps(self, epoch: int) -> int:
+        """Steps of all nets, one net after the other."""
+        return sum(self._steps_of_net(index, epoch) for index in range(len(self.students)))
+
+    @property
+    def notes(self) -> list[str]:
+        """What the division fell back to."""
+        return self.beliefs.notes
+
+    def begin_epoch(self, epoch: int) -> None:
+        """After the warm-up, now and then, divide and guess anew."""
+        since = epoch - self.num_warmup_epochs
+        if since < 0 or since % self.settings.divide_every:
+            return
+        self.beliefs.update(epoch, self.nets())
+        if since == 0:
+            self.lambda_per_class = self._choose_lambda(self.beliefs.noise_rate)
+
+    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """One step of one net."""
+        index = 0
+        while step >= (num := self._steps_of_net(index, epoch)):
+            index, step = index + 1, step - num
+        draw = generator(self.runtime.device, self.seed, "dividemix", index, epoch, step)
+        is_warmup = epoch < self.num_warmup_epochs
+        if is_warmup:
+            loss = self._warmup_loss(index, epoch, step, draw)
+        elif self.settings.learn == "refined":
+            loss = self._refined_loss(index, epoch, step, draw)
+        else:
+            loss = self._mixmatch_loss(index, epoch, step, draw)
+        rate = rate_at(
+            epoch,
+            step / num,
+            num_epochs=self.num_epochs,
+            peak=self.settings.lr,
+            drop_epochs=self.settings.drop_epochs,
+        )
+        self.students[index].learn(loss, rate=rate, clip_norm=self.settings.warmup_clip_norm if is_warmup else 0.0)
+        return {f"loss {index + 1}": loss}
+
+    def end_epoch(self, epoch: int) -> Mapping[str, float]:
+        """Record every image, in the epochs chosen for it."""
+        self._recorder.after_epoch(epoch, self.nets())
+        if not self.beliefs.divisions:
+            return {}
+        return {"believed": self.beliefs.share_labelled, "noise rate": self.beliefs.noise_rate}
+
+    def predictor(self) -> nn.Module:
+        """The first net, its weights averaged where an average is kept."""
+        return self.students[0].best
+
+    def nets(self) -> Sequence[nn.Module]:
+        """All nets; the paper sums their logits."""
+        return [student.best for student in self.students]
+
+    def evidence(self) -> Evidence:
+        """Losses, margins, probabilities and features, and the log-odds of a last division of all images."""
+        odds_N = wrong_log_odds(self.nets(), self.data, self.runtime, seed=self.seed)
+        return self._recorder.evidence(self.nets(), division_N=odds_N)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Students, beliefs and the recordings."""
+        return {
+            "students": [student.state_dict() for student in self.students],
+            "beliefs": self.beliefs.state_dict(),
+            "lambda_per_class": self.lambda_per_class,
+            "recorder": self._recorder.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        for student, saved in zip(self.students, state["students"], strict=True):
+            student.load_state_dict(saved)
+        self.beliefs.load_state_dict(state["beliefs"])
+        self.lambda_per_class = state["lambda_per_class"]
+        self._recorder.load_state_dict(state["recorder"])
+
+    def _warmup_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
+        """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
+        index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
+        x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        target_BC = self._given(index_B)
+        if self.settings.warmup_mixup_alpha > 0:
+            x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.warmup_mixup_alpha, draw)
+        logits_BC = self.students[index].logits(x_BIHW, self.runtime)
+        loss = soft_cross_entropy(logits_BC, target_BC).mean()
+        return loss + negative_entropy(logits_BC) if self.settings.has_confidence_penalty else loss
+
+    def _refined_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
+        """Cross-entropy of refined targets, every image alike."""
+        index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
+        weak_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        guess_BC = self._guess(index, index_B, [weak_BIHW])
+        target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
+        x_BIHW = (
+            self.data.pixels.random(index_B, self.data.strong, draw) if self.settings.has_strong_views else weak_BIHW
+        )
+        x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.mixup_alpha, draw)
+        return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
+
+    def _mixmatch_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
+        """MixMatch on a batch of labelled and as many unlabelled rows, every one in several views."""
+        index_B, num_labelled = self._paired_rows(index, epoch)[step], self.settings.batch
+        views = [self.data.pixels.random(index_B, self.data.weak, draw) for _ in range(self.settings.num_views)]
+        guess_BC = self._guess(index, index_B, views)
+        target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
+        if self.settings.has_strong_views:
+            views = [self.data.pixels.random(index_B, self.data.strong, draw) for _ in views]
+        halves = [view[:num_labelled] for view in views] + [view[num_labelled:] for view in views]
+        targets = [target_BC[:num_labelled]] * len(views) + [target_BC[num_labelled:]] * len(views)
+        x_BIHW, target_BC = _mixed(torch.cat(halves), torch.cat(targets), self.settings.mixup_alpha, draw)
+        num_labelled *= len(views)
+        since = epoch - self.num_warmup_epochs + step / self._steps_of_net(index, epoch)
+        weight = self.lambda_per_class * linear_ramp(since, self.settings.ramp_epochs)
+        kept = slice(None) if self.lambda_per_class > 0 else slice(num_labelled)
+        logits_BC = self.students[index].logits(x_BIHW[kept], self.runtime)
+        loss = semi_supervised_loss(logits_BC, target_BC[kept], num_labelled=num_labelled, lambda_per_class=weight)
+        return loss + prior_penalty(logits_BC, self.beliefs.prior_C)
+
+    def _guess(self, index: int, index_B: Tensor, views: Sequence[Tensor]) -> Tensor:
+        """Mean belief in some weak views: of the net itself for rows with a label, of all nets for the others."""
+        if self.settings.guess == "epoch":
+            return self.beliefs.guess_NC[index_B]
+        p_LBC = torch.stack(
+            [
+                torch.stack([believe(student.best, x_BIHW, self.runtime) for x_BIHW in views]).mean(dim=0)
+                for student in self.students
+            ]
+        )
+        has_label_B1 = self.beliefs.p_clean_LN[index, index_B, None] > 0
+        return torch.where(has_label_B1, p_LBC[index], p_LBC.mean(dim=0))
+
+    def _paired_rows(self, index: int, epoch: int) -> Tensor:
+        """Batches of an epoch, labelled rows first, shape (steps, 2B); all serve where hardly any is unlabelled."""
+        if (index, epoch) not in self._paired:
+            num_steps, batch = self._steps_of_net(index, epoch), self.settings.batch
+            halves = []
+            for name in ("labelled", "unlabelled"):
+                draw = generator(self.runtime.device, self.seed, "dividemix", name, index, epoch)
+                row_R = self.beliefs.rows(index, labelled=name == "labelled")
+                row_R = row_R if len(row_R) >= (batch if name == "unlabelled" else 1) else self.data.train_T
+                halves.append(repeated_rows(row_R, num_steps=num_steps, batch=batch, draw=draw))
+            self._paired = {(index, epoch): torch.cat(halves, dim=1)}
+        return self._paired[index, epoch]
+
+    def _steps_of_net(self, index: int, epoch: int) -> int:
+        """The warm-up's, unless MixMatch is to follow the number of labelled rows."""
+        if epoch < self.num_warmup_epochs or self.settings.learn == "refined" or not self.beliefs.divisions:
+            return self.batches[index].num_steps
+        if self.settings.steps == "labelled":
+            return -(-len(self.beliefs.rows(index, labelled=True)) // self.settings.batch)
+        return self.batches[index].num_steps
+
+    def _choose_lambda(self, noise_rate: float) -> float:
+        """lambda_u / C, as asked or by the estimated noise rate."""
+        if self.settings.lambda_u >= 0:
+            return self.settings.lambda_u / self.data.num_classes
+        if noise_rate < NOISY_ENOUGH:
+            return 0.0
+        per_class = 2.5 if self.data.num_classes <= 20 else 1.5
+        return 5.0 if noise_rate >= VERY_NOISY else per_class
+
+    def _given(self, index_B: Tensor) -> Tensor:
+        return nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+
+
+def _mixed(x_B: Tensor, target_BC: Tensor, alpha: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    partner_B = torch.randperm(len(x_B), generator=draw, device=draw.device)
+    return mixup(x_B, target_BC, beta_sample(alpha, draw), partner_B)
+
+
+def _published(facts: Facts) -> tuple[DivideMixSettings, Mapping[str, str]]:
+    """C2D's settings for nets that are pre-trained, DivideMix's otherwise."""
+    pretrained = facts.is_pretrained
+    settings = DivideMixSettings(
+        epochs=361 if pretrained else 301,
+        warmup_epochs=5 if pretrained else 10 if facts.num_classes <= 20 else 30,
+        drop_epochs=(150, 300) if pretrained else (150,),
+        is_plain_sgd=True,
+        warmup_clip_norm=1.0 if pretrained else 0.0,
+        warmup_mixup_alpha=0.0,
+        has_confidence_penalty=False,
+        ema_decay=0.0,
+        threshold=0.03 if pretrained else 0.5,
+        cap_quantile=1.0,
+        prior="uniform",
+        steps="labelled",
+    )
+    name = "C2D" if pretrained else "DivideMix"
+    return settings, {
+        "robust": f"paper: {name} as on CIFAR; lambda_u is estimated, because the noise rate is not asked"
+    }

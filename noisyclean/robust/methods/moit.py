@@ -1,0 +1,298 @@
+"""MOIT (https://arxiv.org/abs/2012.04462): contrastive learning on mixed images, neighbours to find the wrong labels.
+
+One net, two heads. The projection learns by interpolated contrastive learning, with a memory; once an epoch every
+image's neighbours vote, and the second half of the training takes the label only where they agree, balanced over the
+classes, and the net's own guess elsewhere. Page: ``docs/methods/moit.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.runtime import Runtime, generator
+from noisyclean.data.augment import Augmentation, FixedView
+from noisyclean.data.batches import ShuffledBatches
+from noisyclean.nn.backbone import classify_features, embed_with
+from noisyclean.nn.heads import linear_projection
+from noisyclean.nn.memory import RingMemory
+from noisyclean.ops.contrastive import contrastive_sets, interpolated_contrastive
+from noisyclean.ops.mix import beta_sample, soft_cross_entropy
+from noisyclean.ops.mixmatch import interpolated_targets
+from noisyclean.ops.selection import Balance
+from noisyclean.robust.judging import Recorder
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
+from noisyclean.robust.neighbourhood import Neighbourhood, ask_neighbours
+from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.types import Evidence, FloatArray
+
+__all__ = ["Moit", "MoitSettings"]
+
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoitSettings:
+    """Counts, rates and choices of MOIT."""
+
+    epochs: int
+    guess_epochs: int = -1
+    """Epochs, the last ones, that take the net's guess where the neighbours disagree; negative is half of all."""
+    batch: int = 128
+    lr: float = 0.1
+    drop_epochs: tuple[int, ...] = ()
+    """A tenth of the rate from each of these on; without any, one cycle."""
+    weight_decay: float = 1e-4
+    is_plain_sgd: bool = False
+    """Without Nesterov's correction, and everything decayed."""
+    ema_decay: float = -1.0
+    """Of the weight average that detects, guesses and predicts, per step; 0 keeps none, as published, and negative
+    looks back over a thirtieth of the training."""
+    mixup_alpha: float = 1.0
+    has_strong_views: bool = True
+    """Two SimCLR views of each image; weak ones otherwise."""
+    contrast_temperature: float = 0.1
+    projection_dim: int = 128
+    memory_per_class: int = 200
+    """Slots of the memory for each class; 0 keeps none."""
+    memory_after: int = 3
+    """Epochs before the memory is used."""
+    num_neighbours: int = 250
+    """k of the vote; cut to half the median class size."""
+    balance: Balance = "median"
+    ssl: Literal["paper", "code"] = "paper"
+    """How a pair of a believed and a doubted image is mixed: as the paper has it, or as its published code does."""
+    guess: Literal["step", "epoch"] = "step"
+    """Guess from the plain images at each step, or from the pass that asks the neighbours."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@methods.register("moit")
+class Moit:
+    """Interpolated contrastive learning; labels whose neighbours disagree are replaced by guesses."""
+
+    settings_type: ClassVar[type] = MoitSettings
+    needs_truth: ClassVar[bool] = False
+    published_holdout: ClassVar[float] = 0.0
+
+    def __init__(
+        self, *, data: TrainingData, make_net: NetMaker, settings: MoitSettings, runtime: Runtime, seed: int
+    ) -> None:
+        self.data = data
+        self.settings = settings
+        self.runtime = runtime
+        self.seed = seed
+        self.num_epochs = settings.epochs
+        guess_epochs = settings.guess_epochs if settings.guess_epochs >= 0 else settings.epochs // 2
+        self.first_guessing_epoch = settings.epochs - guess_epochs
+        self.notes: list[str] = []
+        self.batches = ShuffledBatches(
+            len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("moit",)
+        )
+        net = make_net(0)
+        projection = linear_projection(net.num_features, settings.projection_dim, seed=seed)  # type: ignore[arg-type]
+        self.student = Student(
+            nn.ModuleDict({"net": net, "projection": projection.to(runtime.device)}),
+            weight_decay=settings.weight_decay,
+            ema_decay=settings.ema_decay,
+            num_steps=settings.epochs * self.batches.num_steps,
+            is_plain_sgd=settings.is_plain_sgd,
+        )
+        num_slots = max(settings.memory_per_class * data.num_classes, 2 * self.batches.batch)
+        self.memory = RingMemory(num_slots, settings.projection_dim, device=runtime.device)
+        self.neighbourhood: Neighbourhood | None = None
+        self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=settings.epochs)
+
+    @classmethod
+    def plan(cls, preset: str, facts: Facts) -> tuple[MoitSettings, Mapping[str, str]]:
+        """The published schedule, or epochs that fit into the budget."""
+        if preset == "paper":
+            settings = MoitSettings(
+                epochs=250, guess_epochs=120, drop_epochs=(125, 200), is_plain_sgd=True, ema_decay=0.0
+            )
+            return settings, {"robust": "paper: MOIT as on CIFAR"}
+        epochs = facts.epochs_at(7)
+        settings = MoitSettings(
+            epochs=epochs,
+            batch=facts.batch,
+            lr=facts.rate,
+            weight_decay=5e-4,
+            memory_after=min(3, epochs // 4),
+            guess="epoch",
+        )
+        return settings, {
+            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images, 7 an epoch"
+        }
+
+    def num_steps(self, epoch: int) -> int:  # noqa: ARG002
+        """The same in every epoch."""
+        return self.batches.num_steps
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Ask the neighbours, where guesses are needed."""
+        if epoch >= self.first_guessing_epoch:
+            self.neighbourhood = self.ask(self.data.train_T)
+
+    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """One step on two mixed views of a batch."""
+        draw = generator(self.runtime.device, self.seed, "moit", epoch, step)
+        index_B = self.data.train_T[self.batches.rows(epoch, step)]
+        augmentation = self.data.strong if self.settings.has_strong_views else self.data.weak
+        mixed = [self._mixed_view(index_B, augmentation, draw) for _ in range(2)]
+        x_BIHW, share_B, partner_B = (torch.cat(parts) for parts in zip(*mixed, strict=True))
+        logits_BC, z_BD = self._forward(x_BIHW)
+        label_B = self.data.label_N[index_B]
+        contrast = self._contrast(z_BD, label_B, share_B, partner_B, uses_memory=epoch >= self.settings.memory_after)
+        classify = self._classify(logits_BC, index_B, share_B, partner_B)
+        loss = contrast + classify
+        self.student.learn(loss, rate=self._rate(epoch, step))
+        return {"loss": loss, "contrast": contrast, "classify": classify}
+
+    def end_epoch(self, epoch: int) -> Mapping[str, float]:
+        """Record every image, in the epochs chosen for it."""
+        self._recorder.after_epoch(epoch, self.nets())
+        if self.neighbourhood is None:
+            return {}
+        return {"believed": float(self.neighbourhood.is_believed_N[self.data.train_T].float().mean())}
+
+    def predictor(self) -> nn.Module:
+        """The net without its projection."""
+        best = self.student.best
+        assert isinstance(best, nn.ModuleDict)
+        return best["net"]
+
+    def nets(self) -> Sequence[nn.Module]:
+        """The predictor alone."""
+        return [self.predictor()]
+
+    def evidence(self) -> Evidence:
+        """Losses, margins, probabilities and features, and by how much the neighbours disagree."""
+        return self._recorder.evidence(self.nets(), neighbour_disagreement_N=self.disagreement_of_all())
+
+    def disagreement_of_all(self) -> FloatArray:
+        """By how much every image's neighbours disagree with its label now, the held-out images among them."""
+        everything = torch.arange(len(self.data.label_N), device=self.runtime.device)
+        disagreement_N: FloatArray = self.ask(everything).disagreement_N.double().cpu().numpy()
+        return disagreement_N
+
+    @torch.no_grad()
+    def ask(self, rows_R: Tensor) -> Neighbourhood:
+        """Embed every image, guess its class, and let the neighbours of some rows vote."""
+        heads = self.student.best.eval()
+        assert isinstance(heads, nn.ModuleDict)
+        z_parts: list[Tensor] = []
+        p_parts: list[Tensor] = []
+        for index_B in torch.arange(len(self.data.label_N), device=self.runtime.device).split(EVALUATION_BATCH):
+            with self.runtime.autocast():
+                h_BD = embed_with(heads["net"], self.data.pixels.fixed(index_B, FixedView()))
+                p_parts.append(classify_features(heads["net"], h_BD).float().softmax(dim=1))
+                z_parts.append(nn.functional.normalize(heads["projection"](h_BD).float(), dim=1))
+        return ask_neighbours(
+            torch.cat(z_parts),
+            torch.cat(p_parts),
+            self.data,
+            rows_R,
+            num_neighbours=self.settings.num_neighbours,
+            balance=self.settings.balance,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The student, the memory, what the neighbours said and the recordings."""
+        return {
+            "student": self.student.state_dict(),
+            "memory": self.memory.state_dict(),
+            "neighbourhood": None if self.neighbourhood is None else dict(vars(self.neighbourhood)),
+            "recorder": self._recorder.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.student.load_state_dict(state["student"])
+        self.memory.load_state_dict(state["memory"])
+        saved = state["neighbourhood"]
+        if saved is not None:
+            self.neighbourhood = Neighbourhood(**{name: value.to(self.runtime.device) for name, value in saved.items()})
+        self._recorder.load_state_dict(state["recorder"])
+
+    def _mixed_view(
+        self, index_B: Tensor, augmentation: Augmentation, draw: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One view of each image mixed with a partner's: images, shares of the image itself, partners."""
+        x_BIHW = self.data.pixels.random(index_B, augmentation, draw)
+        share = beta_sample(self.settings.mixup_alpha, draw)
+        share = torch.maximum(share, 1 - share)
+        partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
+        return torch.lerp(x_BIHW[partner_B], x_BIHW, share), share.expand(len(index_B)), partner_B
+
+    def _forward(self, x_BIHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and projected, normalised embeddings; the net is in training mode."""
+        heads = self.student.net.train()
+        assert isinstance(heads, nn.ModuleDict)
+        with self.runtime.autocast():
+            h_BD = embed_with(heads["net"], x_BIHW)
+            logits_BC = classify_features(heads["net"], h_BD)
+            z_BD = heads["projection"](h_BD)
+        return logits_BC, nn.functional.normalize(z_BD.float(), dim=1)
+
+    def _contrast(
+        self, z_BD: Tensor, label_B: Tensor, share_B: Tensor, partner_B: Tensor, *, uses_memory: bool
+    ) -> Tensor:
+        """Contrast within the batch of both views, and against the memory."""
+        batch = len(label_B)
+        image_B = torch.arange(batch, device=label_B.device).repeat(2)
+        dominant_B, minor_B = label_B.repeat(2), label_B[partner_B]
+        temperature = self.settings.contrast_temperature
+        is_self_BB = torch.eye(2 * batch, dtype=torch.bool, device=label_B.device)
+        sets = contrastive_sets(dominant_B, minor_B, dominant_B, is_self_BB, partner_B[:, None] == image_B[None])
+        loss = interpolated_contrastive(z_BD, z_BD, *sets, share_B, hidden_BM=is_self_BB, temperature=temperature)
+        if not self.settings.memory_per_class:
+            return loss
+        slot_B = self.memory.enqueue(z_BD, dominant_B)
+        if not uses_memory:
+            return loss
+        column_M = self.memory.label_M
+        is_self_BM = slot_B[:, None] == torch.arange(len(column_M), device=slot_B.device)
+        sets = contrastive_sets(dominant_B, minor_B, column_M, is_self_BM)
+        return loss + interpolated_contrastive(
+            z_BD,
+            self.memory.z_MD,
+            *sets,
+            share_B,
+            hidden_BM=is_self_BM | self.memory.is_empty,
+            temperature=temperature,
+        )
+
+    def _classify(self, logits_BC: Tensor, index_B: Tensor, share_B: Tensor, partner_B: Tensor) -> Tensor:
+        """Cross-entropy of both views against mixed labels, or labels and guesses."""
+        given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        if self.neighbourhood is None:
+            believed_B, guess_BC = torch.ones_like(index_B, dtype=torch.bool), given_BC
+        else:
+            believed_B = self.neighbourhood.is_believed_N[index_B]
+            guess_BC = self.neighbourhood.p_NC[index_B]
+            if self.settings.guess == "step":
+                guess_BC = believe(self.predictor(), self.data.pixels.fixed(index_B, FixedView()), self.runtime)
+        target_BC = interpolated_targets(
+            given_BC.repeat(2, 1),
+            guess_BC.repeat(2, 1),
+            believed_B.repeat(2),
+            share_B,
+            partner_B + len(index_B) * torch.arange(2, device=index_B.device).repeat_interleave(len(index_B)),
+            form=self.settings.ssl,
+        )
+        return soft_cross_entropy(logits_BC, target_BC).mean()
+
+    def _rate(self, epoch: int, step: int) -> float:
+        return rate_at(
+            epoch,
+            step / self.batches.num_steps,
+            num_epochs=self.num_epochs,
+            peak=self.settings.lr,
+            drop_epochs=self.settings.drop_epochs,
+        )

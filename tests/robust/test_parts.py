@@ -1,0 +1,133 @@
+"""Students, neighbourhoods, sampling and the watch: what methods are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import normalize
+
+from noisyclean.ops.mixmatch import interpolated_targets
+from noisyclean.robust.neighbourhood import ask_neighbours
+from noisyclean.robust.sampling import repeated_rows
+from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.robust.watch import HELD_OUT, Watched
+from tests.robust.toy import make_data, make_method, make_net, run, runtime, same_weights
+
+
+@settings(max_examples=40, deadline=None)
+@given(num=st.integers(1, 20), num_steps=st.integers(1, 6), batch=st.integers(1, 9))
+def test_laps_take_every_row_equally_often(num: int, num_steps: int, batch: int) -> None:
+    rows = torch.arange(100, 100 + num)
+    got = repeated_rows(rows, num_steps=num_steps, batch=batch, draw=torch.Generator().manual_seed(0))
+    assert got.shape == (num_steps, batch)
+    counts = torch.bincount(got.flatten() - 100, minlength=num)
+    assert int(counts.max() - counts.min()) <= 1
+
+
+def test_the_average_looks_back_over_a_share_of_the_training_and_predicts() -> None:
+    student = Student(make_net(0), weight_decay=0.0, ema_decay=-1.0, num_steps=3000)
+    assert student.ema_decay == pytest.approx(0.99)
+    assert student.best is not student.net
+    assert Student(make_net(0), weight_decay=0.0, ema_decay=0.0, num_steps=3000).average is None
+
+
+def test_guessing_does_not_touch_the_statistics_of_normalisation() -> None:
+    net = make_net(0)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    p = believe(net, torch.randn(4, 3, 16, 16), runtime())
+    assert torch.allclose(p.sum(dim=1), torch.ones(4), atol=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_gradient_is_clipped_only_where_asked() -> None:
+    for clip_norm, moves in ((0.0, True), (1e-6, False)):
+        net = make_net(0)
+        before = net.get_classifier().weight.detach().clone()  # type: ignore[operator]
+        student = Student(net, weight_decay=0.0, ema_decay=0.0, num_steps=1)
+        loss = 100 * student.logits(torch.randn(4, 3, 16, 16), runtime()).square().sum()
+        student.learn(loss, rate=0.1, clip_norm=clip_norm)
+        after = net.get_classifier().weight.detach()  # type: ignore[operator]
+        moved = float((after - before).abs().max()) > 1e-4
+        assert moved == moves
+
+
+def test_rates_of_both_schedules() -> None:
+    steps = [rate_at(epoch, 0.0, num_epochs=10, peak=1.0, drop_epochs=(4, 8)) for epoch in range(10)]
+    assert steps == pytest.approx([1] * 4 + [0.1] * 4 + [0.01] * 2)
+    cycle = [rate_at(epoch, 0.5, num_epochs=10, peak=1.0, drop_epochs=()) for epoch in range(10)]
+    assert max(cycle) > 0.9
+    assert cycle[-1] < 0.05
+
+
+def test_neighbours_choose_what_they_agree_with_in_every_class() -> None:
+    data = make_data(60, rate=0.0, num_held_out=0)
+    label = data.label_N.clone()
+    wrong = torch.tensor([0, 1, 2, 12, 13, 14])
+    label[wrong] = (label[wrong] + 1) % 3
+    z = normalize(torch.eye(3)[data.label_N] + 0.01 * torch.rand(60, 3), dim=1)
+    data = dataclasses.replace(data, label_N=label)
+    got = ask_neighbours(z, torch.zeros(60, 3), data, data.train_T, num_neighbours=9, balance="median")
+    assert not got.is_believed_N[wrong].any()
+    assert torch.bincount(label[got.is_believed_N]).tolist() == [18, 18, 18]
+    assert got.disagreement_N[wrong].min() > got.disagreement_N[got.is_believed_N].max()
+
+
+def test_rows_that_do_not_vote_change_nothing() -> None:
+    data = make_data(60, num_held_out=20)
+    z = normalize(torch.randn(60, 4, generator=torch.Generator().manual_seed(0)), dim=1)
+    other = data.label_N.clone()
+    other[40:] = 0
+    first, second = (
+        ask_neighbours(z, torch.zeros(60, 3), given, data.train_T, num_neighbours=5, balance="median")
+        for given in (data, dataclasses.replace(data, label_N=other))
+    )
+    assert torch.equal(first.is_believed_N, second.is_believed_N)
+
+
+@pytest.mark.parametrize("form", ["paper", "code"])
+def test_both_forms_agree_where_both_parts_are_believed_or_both_are_not(form: str) -> None:
+    given_label, guess = torch.eye(3)[[0, 1]], torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]])
+    share, partner = torch.tensor([0.7, 0.7]), torch.tensor([1, 0])
+    for believed, source in ((True, given_label), (False, guess)):
+        mask = torch.full((2,), believed)
+        got = interpolated_targets(given_label, guess, mask, share, partner, form=form)  # type: ignore[arg-type]
+        assert torch.allclose(got, 0.7 * source + 0.3 * source[partner])
+
+
+def test_the_forms_differ_where_one_part_is_doubted() -> None:
+    given_label, guess = torch.eye(2)[[0, 0]], torch.eye(2)[[1, 1]]
+    arguments = (given_label, guess, torch.tensor([True, False]), torch.tensor([0.6, 0.6]), torch.tensor([1, 0]))
+    paper = interpolated_targets(*arguments, form="paper")
+    code = interpolated_targets(*arguments, form="code")
+    assert paper.tolist() == [pytest.approx([0.6, 0.4]), pytest.approx([0.4, 0.6])]
+    assert code.tolist() == [pytest.approx([1.0, 0.4]), pytest.approx([0.0, 0.6])]
+
+
+def test_the_watch_keeps_the_weights_that_agreed_best_with_held_out_labels() -> None:
+    data = make_data(60, num_held_out=20)
+    method = make_method("cross-entropy", data, epochs=6)
+    held_out = torch.arange(40, 60)
+    watched = Watched(
+        method, pixels=data.pixels, held_out_R=held_out, label_R=data.label_N[held_out], runtime=runtime()
+    )
+    watched.num_epochs = method.num_epochs  # type: ignore[attr-defined]
+    history = run(watched)
+    agreements = [figures[HELD_OUT] for figures in history]
+    assert watched.best_agreement == max(agreements)
+    assert watched.best_epoch == max(epoch for epoch, value in enumerate(agreements) if value == max(agreements))
+    assert watched.selected() is not method.predictor()
+    if watched.best_epoch == method.num_epochs - 1:
+        assert same_weights(watched.selected(), method.predictor())
+
+
+def test_nothing_is_selected_where_nothing_is_held_out() -> None:
+    data = make_data(num_held_out=0)
+    method = make_method("cross-entropy", data, epochs=1)
+    nothing = torch.empty(0, dtype=torch.int64)
+    watched = Watched(method, pixels=data.pixels, held_out_R=nothing, label_R=nothing, runtime=runtime())
+    assert HELD_OUT not in watched.end_epoch(0)
+    assert watched.best_epoch == -1

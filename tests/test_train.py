@@ -1,0 +1,335 @@
+"""Training through the command line, on small synthetic images."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+import noisyclean.nn
+from noisyclean.base.files import read_json
+from noisyclean.nn import create_backbone
+from noisyclean.robust.method import methods
+from tests.conftest import Result, Run, Shapes, make_shapes, write_table
+
+assert timm.is_model("noisyclean_compact")
+
+QUICK = ("--preset", "quick", "--augment", "natural", "--device", "cpu")
+SETTINGS = {"epochs": 12, "batch": 12, "plus_epochs": 3, "memory_per_class": 20}
+NUM_TRAIN = 180
+
+Trained = Callable[[str], tuple[Shapes, Path]]
+
+
+def make_split(root: Path) -> Shapes:
+    """180 shapes with noisy labels in ``labels.csv``, 90 with true ones in ``test.csv``."""
+    shapes = make_shapes(root, num=NUM_TRAIN + 90)
+    true = list(zip(shapes.names, shapes.true, strict=True))
+    write_table(shapes.labels, list(zip(shapes.names, shapes.given, strict=True))[:NUM_TRAIN])
+    write_table(shapes.root / "test.csv", true[NUM_TRAIN:])
+    return shapes
+
+
+def settings_of(method: str) -> list[str]:
+    known = {field.name for field in dataclasses.fields(methods.get(method).settings_type)}
+    return [word for key, value in SETTINGS.items() if key in known for word in ("--set", f"robust.{key}={value}")]
+
+
+def train(cli: Run, shapes: Shapes, method: str, *more: object, out: str = "run") -> Result:
+    where = ("train", shapes.images, shapes.labels, "--out", shapes.root / out)
+    return cli(*where, "--method", method, *QUICK, *settings_of(method), *more)
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Shapes:
+    return make_split(tmp_path / "shapes")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One finished training of each method, made when first asked for; not to be written to."""
+    shapes = make_split(tmp_path_factory.mktemp("trained"))
+    done: dict[str, Path] = {}
+
+    def get(method: str) -> tuple[Shapes, Path]:
+        if method not in done:
+            done[method] = shapes.root / method
+            words = [word for word in settings_of(method) if word != "--set"]
+            noisyclean.train(
+                shapes.images,
+                shapes.labels,
+                out=done[method],
+                method=method,
+                preset="quick",
+                augment="natural",
+                device="cpu",
+                test=shapes.root / "test.csv",
+                truth=shapes.truth,
+                set=words,
+            )
+        return shapes, done[method]
+
+    return get
+
+
+every_method = pytest.mark.parametrize("method", methods.names())
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@every_method
+def test_writes_every_file_and_learns_the_shapes(trained: Trained, method: str) -> None:
+    shapes, run = trained(method)
+    summary = read_json(run / "summary.json")
+    assert summary["test_accuracy"] > 0.8
+    assert 0 < summary["selected_test_accuracy"] <= 1
+    assert summary["test"]["num_images"] == 90
+    assert sum(row["num_images"] for row in summary["test"]["classes"]) == 90
+    assert summary["detection"]["auroc"] > 0.8
+    assert summary["held_out"]["num_images"] > 0
+    page = (run / "report.html").read_text()
+    assert "<svg" in page
+    assert not re.search(r"<(script|link|img|iframe)|@import|url\(http", page)
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1))
+    scores = read(run / f"train-{method}" / "scores.csv")
+    assert [row["image_path"] for row in scores] == shapes.names[:NUM_TRAIN]
+    assert all(0 <= float(row["p_mislabeled"]) <= 1 for row in scores)
+
+
+@every_method
+def test_the_model_folder_gives_the_same_logits_in_timm(trained: Trained, method: str) -> None:
+    _, run = trained(method)
+    model = timm.create_model(f"local-dir:{run / 'model'}", pretrained=True).eval()
+    ours = create_backbone(read_json(run / "model" / "config.json")["architecture"], num_classes=3, seed=1).eval()
+    ours.load_state_dict(load_file(run / f"train-{method}" / "net-0.safetensors"))
+    images = torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.allclose(model(images), ours(images), atol=1e-5)
+    assert read_json(run / "model" / "config.json")["label_names"] == ["bar", "disc", "ring"]
+    assert "local-dir" in (run / "model" / "README.md").read_text()
+
+
+def test_signals_of_the_training_are_columns_of_its_scores(trained: Trained) -> None:
+    expected = {"dividemix": "division", "elr-plus": "remembered_target", "moit": "trained_neighbours"}
+    for method, column in expected.items():
+        _, run = trained(method)
+        assert column in read(run / f"train-{method}" / "scores.csv")[0]
+
+
+def test_a_second_run_does_nothing_and_a_changed_setting_trains_again(cli: Run, split: Shapes) -> None:
+    first = train(cli, split, "cross-entropy", "--test", split.root / "test.csv")
+    model = split.root / "run" / "model" / "model.safetensors"
+    before = model.stat().st_mtime_ns
+    again = train(cli, split, "cross-entropy", "--test", split.root / "test.csv", "--json")
+    assert first.exit_code == again.exit_code == 0
+    assert model.stat().st_mtime_ns == before
+    assert again.json == read_json(split.root / "run" / "summary.json")
+    changed = train(cli, split, "cross-entropy", "--set", "robust.mixup_alpha=0.5")
+    assert "mixup_alpha" in changed.stderr
+    assert model.stat().st_mtime_ns != before
+
+
+def test_without_a_test_table_it_says_what_the_figure_is(cli: Run, split: Shapes) -> None:
+    done = train(cli, split, "cross-entropy", "--json")
+    assert done.json["test_accuracy"] is None
+    assert "held-out labels, which are as noisy" in done.json["verdict"]
+    nothing = train(cli, split, "cross-entropy", "--set", "holdout.share=0", "--json")
+    assert "nothing was held out" in nothing.json["verdict"]
+    assert nothing.json["held_out"] is None
+
+
+def test_test_images_that_are_trained_on_are_left_out(cli: Run, split: Shapes) -> None:
+    true = list(zip(split.names, split.true, strict=True))
+    write_table(split.root / "leaky.csv", [*true[:5], *true[NUM_TRAIN:]])
+    done = train(cli, split, "cross-entropy", "--test", split.root / "leaky.csv", "--json")
+    assert "5 images are also trained on" in done.stderr
+    assert done.json["test"]["num_images"] == 90
+    refused = train(cli, split, "cross-entropy", "--test", split.labels)
+    assert refused.exit_code == 3
+    assert "all of its images are trained on" in refused.stderr
+
+
+def test_test_classes_that_are_not_trained_on_count_as_errors(cli: Run, split: Shapes) -> None:
+    rows = [
+        (name, "star" if index == 0 else true)
+        for index, (name, true) in enumerate(zip(split.names, split.true, strict=True))
+    ]
+    write_table(split.root / "strange.csv", [("000.png", "star"), *rows[NUM_TRAIN:]])
+    (split.images / "900.png").write_bytes((split.images / "200.png").read_bytes()[:-1] + b"x")
+    write_table(split.root / "strange.csv", [(split.names[200], "star"), *rows[NUM_TRAIN:200], *rows[201:]])
+    done = train(cli, split, "cross-entropy", "--test", split.root / "strange.csv", "--json")
+    assert "of classes that are not trained on, 'star' among them" in done.stderr
+    assert done.json["test_accuracy"] <= 89 / 90
+
+
+def test_a_split_column_keeps_test_and_validation_out_of_the_training(cli: Run, split: Shapes) -> None:
+    names = list(zip(split.names, split.true, strict=True))
+    parts = ["train"] * 180 + ["val"] * 30 + ["test"] * 60
+    write_table(
+        split.labels, [(*row, part) for row, part in zip(names, parts, strict=True)], ("path", "label", "split")
+    )
+    done = train(cli, split, "cross-entropy", "--json")
+    assert done.json["test"]["num_images"] == 60
+    assert done.json["held_out"]["num_images"] == 30
+    scores = read(split.root / "run" / "train-cross-entropy" / "scores.csv")
+    assert [row["p_mislabeled"] == "" for row in scores] == [part == "test" for part in parts]
+
+
+def test_every_start(cli: Run, split: Shapes) -> None:
+    common = ("--set", "robust.epochs=2")
+    first = train(cli, split, "cross-entropy", *common, "--set", "simclr.epochs=1", "--set", "simclr.batch=32", out="a")
+    assert first.exit_code == 0
+    pretrained = split.root / "a" / "pretrain" / "backbone.safetensors"
+    assert pretrained.exists()
+    reused = train(cli, split, "cross-entropy", *common, "--init", f"run:{split.root / 'a'}", out="b")
+    assert "the pre-training of" in reused.stderr
+    started = load_file(split.root / "b" / "start" / "backbone.safetensors")
+    assert all(torch.equal(value, started[name]) for name, value in load_file(pretrained).items())
+    model = split.root / "a" / "model"
+    assert train(cli, split, "cross-entropy", *common, "--init", f"local-dir:{model}", out="c").exit_code == 0
+    assert train(cli, split, "cross-entropy", *common, "--init", "scratch", out="d").exit_code == 0
+    assert (
+        "has no pre-training"
+        in train(cli, split, "cross-entropy", *common, "--init", f"run:{split.root / 'd'}", out="e").stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--init", "imagenet"), "--init imagenet: unknown"),
+        (("--init", "local-dir:nowhere"), "holds no config.json"),
+        (("--init", "run:nowhere"), "is no noisyclean run"),
+        (("--method", "magic"), "no method is named magic"),
+        (("--method", "mixmatch-oracle"), "needs the true labels"),
+        (("--set", "probe.epochs=3"), "a training has no such stage"),
+        (("--set", "robust.epoch=3"), "did you mean epochs"),
+        (("--set", "robust.drop_epochs=3"), "must be a list of int"),
+        (("--preset", "fast"), "--preset fast: unknown"),
+    ],
+)
+def test_mistakes_are_explained(cli: Run, split: Shapes, words: tuple[str, ...], message: str) -> None:
+    refused = cli("train", split.images, split.labels, "--out", split.root / "run", *words)
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+
+
+def test_weights_of_another_architecture_are_refused(cli: Run, split: Shapes) -> None:
+    save_file({"stem.0.0.weight": torch.zeros(2, 3, 4, 4)}, split.root / "model.safetensors")
+    (split.root / "config.json").write_text('{"architecture": "noisyclean_compact", "num_classes": 0}')
+    refused = train(cli, split, "cross-entropy", "--init", f"local-dir:{split.root}")
+    assert refused.exit_code == 2
+
+
+def test_compare_judges_on_the_test_images_and_else_says_it_cannot(cli: Run, split: Shapes) -> None:
+    budget = ("--compare", "--set", "budget.passes=24", "--json")
+    done = train(cli, split, "elr-plus", *budget, "--test", split.root / "test.csv")
+    compared = done.json["comparison"]
+    assert {row["name"] for row in compared["rows"]} == {
+        "elr-plus",
+        "cross-entropy",
+        "cross-entropy-pruned",
+        "cross-entropy-relabelled",
+    }
+    accuracies = [row["test_accuracy"] for row in compared["rows"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert compared["verdict"]
+    silent = train(cli, split, "elr-plus", *budget)
+    assert "cannot be judged" in silent.json["comparison"]["verdict"]
+    assert silent.json["comparison"]["winner"] is None
+    assert "train-cross-entropy" not in silent.stderr
+
+
+def test_verified_rows_judge_a_comparison(split: Shapes, monkeypatch: pytest.MonkeyPatch) -> None:
+    from noisyclean.data import ingest
+    from noisyclean.pipeline import train as pipeline
+
+    def read_verified(*arguments: Any) -> ingest.Ingested:
+        ingested = ingest.read_labels(*arguments)
+        verified_N = np.arange(len(ingested.table)) % 3 == 0
+        return replace(ingested, table=replace(ingested.table, verified_N=verified_N))
+
+    monkeypatch.setattr(pipeline, "read_labels", read_verified)
+    settings = ["robust.epochs=2", "robust.batch=16"]
+    summary = noisyclean.train(
+        split.images,
+        split.labels,
+        out=split.root / "run",
+        method="cross-entropy",
+        preset="quick",
+        compare=True,
+        set=settings,
+    )
+    assert "on 60 verified images" in summary["comparison"]["verdict"]
+
+
+def test_export_to_onnx_gives_the_same_logits(cli: Run, trained: Trained, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    _, run = trained("cross-entropy")
+    done = cli("export", run, "--to", "onnx", "--out", tmp_path / "model.onnx", "--json")
+    assert done.json["largest_difference"] < 1e-3
+    assert cli("export", run, "--to", "tea").exit_code == 2
+    assert cli("export", tmp_path, "--to", "onnx").exit_code == 2
+
+
+def start(shapes: Shapes, out: Path) -> subprocess.Popen[bytes]:
+    words = ["train", str(shapes.images), str(shapes.labels), "--out", str(out), "--method", "dividemix", *QUICK]
+    words += ["--set", "robust.epochs=16", "--set", "robust.batch=16", "--set", "robust.num_nets=2"]
+    environment = {**os.environ, "NOISYCLEAN_CHECKPOINT_S": "0.2"}
+    return subprocess.Popen([sys.executable, "-m", "noisyclean", *words], env=environment, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_killed_at_random_moments_it_ends_with_the_same_model(tmp_path: Path) -> None:
+    shapes = make_split(tmp_path / "shapes")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    started = time.monotonic()
+    assert start(shapes, whole).wait() == 0
+    seconds = time.monotonic() - started
+    chance = random.Random(0)
+    for _ in range(1):
+        process = start(shapes, killed)
+        time.sleep(seconds * chance.uniform(0.5, 0.8))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(shapes, killed).wait() == 0
+    for name in ("model/model.safetensors", "train-dividemix/net-1.safetensors", "train-dividemix/scores.csv"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_foreign_checkpoint_becomes_a_start(cli: Run, split: Shapes) -> None:
+    net = create_backbone("noisyclean_compact", num_classes=0, seed=3)
+    torch.save({"model": {f"module.{name}": value for name, value in net.state_dict().items()}}, split.root / "c.pt")
+    folder = split.root / "imported"
+    done = cli("import-weights", split.root / "c.pt", "--to", folder, "--size", "16", "--json")
+    assert done.json["architecture"] == "noisyclean_compact"
+    assert done.json["matched"] == 1
+    trained = train(cli, split, "cross-entropy", "--init", f"local-dir:{folder}", "--set", "robust.epochs=1")
+    assert trained.exit_code == 0
+    started = load_file(split.root / "run" / "start" / "backbone.safetensors")
+    assert torch.equal(started["stem.0.0.weight"], net.state_dict()["stem.0.0.weight"])
+    assert cli("import-weights", split.root / "c.pt", "--to", folder).exit_code == 2
+    wrong = cli("import-weights", split.root / "c.pt", "--to", split.root / "b", "--backbone", "resnet18")
+    assert wrong.exit_code == 2
+    assert "finds 0% of its weights" in wrong.stderr
