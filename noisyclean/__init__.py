@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from noisyclean.pipeline.evaluate import evaluate as evaluate
     from noisyclean.pipeline.export import export_run as export_run
     from noisyclean.pipeline.import_weights import import_weights as import_weights
+    from noisyclean.pipeline.predict import predict as predict
+    from noisyclean.pipeline.review import review as review
+    from noisyclean.pipeline.score import score as score
     from noisyclean.pipeline.train import train as train
 
 __version__ = "0.1.0.dev0"
@@ -28,10 +31,26 @@ _HOMES = {
     "evaluate": "noisyclean.pipeline.evaluate",
     "export_run": "noisyclean.pipeline.export",
     "import_weights": "noisyclean.pipeline.import_weights",
+    "predict": "noisyclean.pipeline.predict",
+    "review": "noisyclean.pipeline.review",
+    "score": "noisyclean.pipeline.score",
     "train": "noisyclean.pipeline.train",
 }
 
-__all__ = ["__version__", "audit", "corrupt", "demo", "doctor", "evaluate", "export_run", "import_weights", "train"]
+__all__ = [
+    "__version__",
+    "audit",
+    "corrupt",
+    "demo",
+    "doctor",
+    "evaluate",
+    "export_run",
+    "import_weights",
+    "predict",
+    "review",
+    "score",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ __all__ = [
     "Preset",
     "ProbeConfig",
     "ReportConfig",
+    "ReuseConfig",
     "ScoreConfig",
     "SimCLRConfig",
     "overlay",
@@ -52,11 +53,16 @@ class PrepareConfig:
     """Side of the square every image is resized to."""
     policy: Literal["squash", "pad", "crop"] = "squash"
     """What happens to the aspect."""
+    black: float = 0.0
+    """Stored value shown as black in images with more than 8 bits a channel."""
+    white: float = 65535.0
+    """Stored value shown as white in images with more than 8 bits a channel."""
     max_bad: float = 0.1
     """Largest share of unusable rows the run goes on with."""
 
     def __post_init__(self) -> None:
         _require(8 <= self.size_px <= 1024, f"prepare.size_px={self.size_px}: must lie in [8, 1024]")
+        _require(self.black < self.white, f"prepare.white={self.white}: must be above prepare.black={self.black}")
         _require(0 <= self.max_bad <= 1, f"prepare.max_bad={self.max_bad}: must lie in [0, 1]")
 
 
@@ -118,6 +124,17 @@ class ScoreConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReuseConfig:
+    """What ``--reuse`` takes from an earlier run."""
+
+    retrain_above: float = 0.05
+    """Share of new images and changed labels above which the networks are trained again."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.retrain_above <= 1, f"reuse.retrain_above={self.retrain_above}: must lie in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """What the page shows."""
 
@@ -170,6 +187,7 @@ class Plan:
     probe: ProbeConfig
     score: ScoreConfig = field(default_factory=ScoreConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    reuse: ReuseConfig = field(default_factory=ReuseConfig)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

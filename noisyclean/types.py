@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "CONFLICT",
     "BoolArray",
     "Evidence",
     "FloatArray",
@@ -37,6 +38,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 StrArray = NDArray[np.object_]
 
+CONFLICT = "conflict"
+"""Issue type of a picture with two labels: one of them is wrong for certain."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTable:
@@ -47,21 +51,25 @@ class LabelTable:
     file_N: StrArray
     """Absolute path of each file."""
     label_N: IntArray
-    """Given class indices in [0, C)."""
+    """Given class indices in [0, C); -1 where a row has no label and cannot be used."""
     classes: tuple[str, ...]
     """Class names; sorted, numerically when all of them are integers."""
     row_N: IntArray
-    """Line of each image in the input table, the header being line 1; for messages."""
+    """Row of each image in the input table, the header being row 1; for messages."""
     carried: pd.DataFrame
     """The other columns of the input table, as text, carried through to the outputs."""
     split_N: StrArray | None = None
     """Name of the split of each row, where the input names one."""
     group_N: IntArray | None = None
     """Group (patient, part, burst) of each row, as an index; neighbours and folds never cross a group."""
+    rival_N: IntArray | None = None
+    """Another class the input gives the same image, where one person's table contradicts itself; -1 elsewhere."""
+    disagreement_N: FloatArray | None = None
+    """Share of an image's annotations that are not its label, in [0, 1); where there are several annotators."""
+    verified_N: BoolArray | None = None
+    """Rows whose label a reviewer has confirmed or set; they are right, whatever the evidence says."""
     fingerprint: str = ""
     """Hash of paths, labels, classes, groups and splits; not of the pixels."""
-    verified_N: BoolArray | None = None
-    """True where a person confirmed the label; never doubted again."""
 
     @property
     def num_classes(self) -> int:
@@ -72,8 +80,8 @@ class LabelTable:
         return len(self.label_N)
 
     def given_label(self) -> StrArray:
-        """Name of each row's given class, shape (N,)."""
-        return np.asarray(self.classes, dtype=object)[self.label_N]
+        """Name of each row's given class, shape (N,); empty where there is none."""
+        return np.asarray([*self.classes, ""], dtype=object)[self.label_N]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +106,13 @@ class Evidence:
     """Which net each recording is of."""
     group_N: IntArray | None = None
     """Samples of one group never vote for each other."""
+    disagreement_N: FloatArray | None = None
+    """Share of an image's annotations that are not its label, in [0, 1)."""
     division_N: FloatArray | None = None
     """Log-odds that the label is wrong, by the division of a robust training."""
     target_NC: FloatArray | None = None
     """What a robust training remembers each image to be; rows sum to 1."""
-    disagreement_N: FloatArray | None = None
+    neighbour_disagreement_N: FloatArray | None = None
     """Disagreement of the neighbours in a robust training's own embedding, in nats."""
 
     def has(self, need: str) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import noisyclean
-from noisyclean.cli import audit, corrupt, demo, doctor, evaluate, export, import_weights, train
+from noisyclean.cli import audit, corrupt, demo, doctor, evaluate, export, import_weights, predict, review, score, train
 
-ONLY_IN_CLI = {"as_json"}
+ONLY_IN_CLI = {"as_json", "context"}
 ONLY_IN_LIBRARY = {"reporter"}
 
 PAIRS = {
@@ -22,6 +22,9 @@ PAIRS = {
     "evaluate": (evaluate.evaluate, noisyclean.evaluate),
     "export_run": (export.export, noisyclean.export_run),
     "import_weights": (import_weights.import_weights, noisyclean.import_weights),
+    "predict": (predict.predict, noisyclean.predict),
+    "review": (review.review, noisyclean.review),
+    "score": (score.score, noisyclean.score),
     "train": (train.train, noisyclean.train),
 }
 

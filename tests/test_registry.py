@@ -57,7 +57,7 @@ def test_a_missing_plugin_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="There are knn_disagreement, logit_margin"):
+    with pytest.raises(UsageError, match="There are annotator_disagreement, division, knn_disagreement"):
         signals.get("nonsense")
 
 

@@ -10,7 +10,20 @@ from typing import Any
 
 import typer
 
-from noisyclean.cli import audit, corrupt, demo, doctor, evaluate, export, import_weights, listing, train
+from noisyclean.cli import (
+    audit,
+    corrupt,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    import_weights,
+    listing,
+    predict,
+    review,
+    score,
+    train,
+)
 from noisyclean.cli.render import print_error
 from noisyclean.errors import NoisycleanError
 
@@ -73,7 +86,10 @@ def _top(
 
 app.command("demo", rich_help_panel=EVERYDAY)(_guarded(demo.demo))
 app.command("audit", rich_help_panel=EVERYDAY)(_guarded(audit.audit))
+app.command("review", rich_help_panel=EVERYDAY)(_guarded(review.review))
 app.command("train", rich_help_panel=EVERYDAY)(_guarded(train.train))
+app.command("predict", rich_help_panel=EVERYDAY)(_guarded(predict.predict))
+app.command("score", rich_help_panel=HAND_OVER)(_guarded(score.score))
 app.command("export", rich_help_panel=HAND_OVER)(_guarded(export.export))
 app.command("import-weights", rich_help_panel=HAND_OVER)(_guarded(import_weights.import_weights))
 app.command("evaluate", rich_help_panel=RESEARCH)(_guarded(evaluate.evaluate))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import typer
+
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table, same_command
 
 __all__ = ["audit", "show_audit"]
 
 
 def audit(
+    context: typer.Context,
     images: options.Images,
     labels: options.Labels = None,
     *,
@@ -27,9 +30,16 @@ def audit(
     label_column: options.LabelColumn = None,
     group_column: options.GroupColumn = None,
     split_column: options.SplitColumn = None,
+    annotator_column: options.AnnotatorColumn = None,
+    class_level: options.ClassLevel = None,
+    unlabeled: options.Unlabeled = None,
+    strip_prefix: options.StripPrefix = None,
     max_bad: options.MaxBad = 0.1,
+    reuse: options.Reuse = None,
+    cache: options.Cache = None,
     config: options.Config = None,
     set: options.Set = [],  # noqa: B006
+    dry_run: options.DryRun = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
@@ -52,15 +62,26 @@ def audit(
         label_column=label_column,
         group_column=group_column,
         split_column=split_column,
+        annotator_column=annotator_column,
+        class_level=class_level,
+        unlabeled=unlabeled,
+        strip_prefix=strip_prefix,
         max_bad=max_bad,
+        reuse=reuse,
+        cache=cache,
         config=config,
         set=set,
+        dry_run=dry_run,
         overwrite=overwrite,
         reporter=Terminal(),
     )
-    show_audit(summary)
-    console.print(f"open {out / 'report.html'} to review, or {out / 'flagged.csv'} in a spreadsheet", markup=False)
-    next_command("noisyclean", "evaluate", out, "--truth", "TRUTH.csv")
+    if dry_run:
+        show_estimate(summary)
+        next_command(*same_command(context, without="dry_run"))
+    else:
+        show_audit(summary)
+        console.print(f"open {out / 'report.html'} to review, or {out / 'flagged.csv'} in a spreadsheet", markup=False)
+        next_command("noisyclean", "review", out, out / "flagged.csv", "--out", "labels.cleaned.csv")
     if as_json:
         print_json(summary)
 
@@ -73,3 +94,17 @@ def show_audit(summary: dict[str, Any]) -> None:
         [(row["name"], f"{row['num_flagged']:,} of {row['num_images']:,}") for row in worst],
     )
     console.print(summary["verdict"], style="bold", markup=False)
+
+
+def show_estimate(found: dict[str, Any]) -> None:
+    """What a dry run found: counts, and the cost of the plan."""
+    cost = found["estimate"]
+    rows = [
+        ("images", f"{found['num_images']:,}"),
+        ("rows that cannot be used", f"{found['num_unusable']:,}"),
+        ("classes", f"{len(found['classes']):,}"),
+        *((f"time to {name}", f"{seconds / 60:,.1f} min") for name, seconds in cost["seconds"].items()),
+        ("memory", f"{cost['peak_memory_bytes'] / 2**30:,.1f} GiB"),
+        *((name, f"{size / 2**20:,.1f} MiB") for name, size in cost["output_bytes"].items()),
+    ]
+    print_table("dry run: nothing was written; times are estimates", rows)

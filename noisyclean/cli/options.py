@@ -13,13 +13,15 @@ Images = Annotated[Path, typer.Argument(help="Folder of the images; never writte
 Labels = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV, TSV or semicolon table: a path and a label per image. Without it: one folder per class.",
+        help="CSV, TSV, semicolon, Parquet or xlsx table: a path and a label per image. "
+        "Without it: one folder per class.",
         show_default=False,
     ),
 ]
 Out = Annotated[
     Path, typer.Option(help="Run directory; the same command continues what lies there.", show_default=False)
 ]
+Run = Annotated[Path, typer.Argument(help="A finished audit.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; all else goes to stderr.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.", rich_help_panel=PLAN)]
 Overwrite = Annotated[
@@ -41,7 +43,12 @@ ImageColumn = Annotated[
     str | None, typer.Option(help="Column of paths.", rich_help_panel=INPUT, show_default="found by name")
 ]
 LabelColumn = Annotated[
-    str | None, typer.Option(help="Column of labels.", rich_help_panel=INPUT, show_default="found by name")
+    str | None,
+    typer.Option(
+        help="Column of labels; a,b,c where each annotator has one.",
+        rich_help_panel=INPUT,
+        show_default="found by name",
+    ),
 ]
 GroupColumn = Annotated[
     str | None,
@@ -50,6 +57,37 @@ GroupColumn = Annotated[
     ),
 ]
 SplitColumn = Annotated[str | None, typer.Option(help="Column that says train or test.", rich_help_panel=INPUT)]
+AnnotatorColumn = Annotated[
+    str | None,
+    typer.Option(help="Column that says whose label a row is; the majority counts.", rich_help_panel=INPUT),
+]
+ClassLevel = Annotated[
+    int | None,
+    typer.Option(help="Level of folders that names the class; 1 is the top one.", rich_help_panel=INPUT),
+]
+Unlabeled = Annotated[
+    str | None, typer.Option(help="Labels or folders, a,b,c, that mean there is no label.", rich_help_panel=INPUT)
+]
+StripPrefix = Annotated[
+    str | None, typer.Option(help="Taken off every path of the table.", rich_help_panel=INPUT, show_default=False)
+]
+Reuse = Annotated[
+    Path | None,
+    typer.Option(
+        help="An earlier run: what it decoded and learned is taken over, reviewed labels are pinned.",
+        rich_help_panel=PLAN,
+        show_default=False,
+    ),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder where decoded images are kept and shared between runs.",
+        rich_help_panel=ADVANCED,
+        show_default="in --out, or NOISYCLEAN_CACHE_DIR",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the input, print plan and cost, write nothing.")]
 MaxBad = Annotated[float, typer.Option(help="Largest share of unusable rows to go on with.", rich_help_panel=INPUT)]
 Config = Annotated[
     Path | None, typer.Option(help="TOML file of stage settings.", rich_help_panel=ADVANCED, show_default=False)

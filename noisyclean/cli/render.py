@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from noisyclean.base.log import Meter
 
-__all__ = ["Terminal", "next_command", "print_error", "print_json", "print_table"]
+__all__ = ["Terminal", "next_command", "print_error", "print_json", "print_table", "same_command"]
 
 console = Console(stderr=True, highlight=False)
 
@@ -26,11 +27,11 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """One soft line."""
-        console.print(f"[dim]{escape(text)}[/]")
+        console.print(f"[dim]{escape(text)}[/]", soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line in yellow."""
-        console.print(f"[yellow]{escape(text)}[/]")
+        console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True)
 
     @contextmanager
     def track(self, title: str, *, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
@@ -77,8 +78,8 @@ def print_error(message: str, hint: str) -> None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One object on stdout."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """One object on stdout, in ASCII: a console's encoding cannot spoil it."""
+    print(json.dumps(value, allow_nan=False))
 
 
 def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
@@ -89,6 +90,20 @@ def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     for name, value in rows:
         table.add_row(escape(name), escape(value))
     console.print(table)
+
+
+def same_command(context: typer.Context, *, without: str) -> list[str]:
+    """The words of the command that is running, one option left out."""
+    words = ["noisyclean", str(context.info_name)]
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        value = context.params.get(str(parameter.name))
+        if parameter.name == without or source is None or source.name != "COMMANDLINE":
+            continue
+        name = [] if parameter.param_type_name == "argument" else [parameter.opts[0]]
+        values = value if isinstance(value, list | tuple) else [value]
+        words += name if value is True else [str(word) for item in values for word in (*name, item)]
+    return words
 
 
 def next_command(*words: object) -> None:

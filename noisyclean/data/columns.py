@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
+from typing import NoReturn
 
 import pandas as pd
 
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError, UsageError
+from noisyclean.types import StrArray
 
-__all__ = ["Columns", "choose_columns"]
+__all__ = ["Columns", "choose_columns", "clean_labels", "image_column_of"]
 
 IMAGE_NAMES = ("image_path", "path", "file_name", "filename", "image")
 LABEL_NAMES = ("label", "class", "target")
+ANNOTATOR_NAMES = ("annotator", "annotator_id", "rater", "rater_id", "labeler", "labeller", "worker_id")
+WIDE_NAME = re.compile(r"(label|annotator|rater|labeler|labeller|worker)[ _-]?\d+", re.IGNORECASE)
+"""Columns of this form hold one annotator's labels each, where no column has a usual name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +28,22 @@ class Columns:
 
     image: str
     label: str
+    """The column of labels, or the first of several."""
+    more_labels: tuple[str, ...] = ()
+    """The other annotators' columns, where each has one."""
     group: str | None = None
     split: str | None = None
+    annotator: str | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All columns of labels."""
+        return (self.label, *self.more_labels)
 
     @property
     def used(self) -> tuple[str, ...]:
         """The columns that are not carried through."""
-        return (self.image, self.label)
+        return (self.image, *self.labels)
 
 
 def choose_columns(
@@ -37,19 +53,52 @@ def choose_columns(
     label: str | None = None,
     group: str | None = None,
     split: str | None = None,
+    annotator: str | None = None,
 ) -> Columns:
     """Find the columns by their usual names, case-insensitively; the arguments name them outright.
+
+    Args:
+        table: The table.
+        image: Column of paths.
+        label: Column of labels, or several separated by commas: one for each annotator.
+        group: Column of groups.
+        split: Column of splits.
+        annotator: Column that says whose label a row is.
 
     Raises:
         DataError: No usual name is there; the message shows the header and three rows.
         UsageError: A named column is not there.
     """
-    frame = table.frame
+    image = image_column_of(table, image)
+    labels = _named_labels(table, label) or _usual_labels(table)
     return Columns(
-        image=_named(table, image, "--image-column") or _usual(table, IMAGE_NAMES, "image", "--image-column"),
-        label=_named(table, label, "--label-column") or _usual(table, LABEL_NAMES, "label", "--label-column"),
+        image=image,
+        label=labels[0],
+        more_labels=labels[1:],
         group=_named(table, group, "--group-column"),
-        split=_named(table, split, "--split-column") or _first_match(frame, ("split",)),
+        split=_named(table, split, "--split-column") or _first_match(table.frame, ("split",)),
+        annotator=_named(table, annotator, "--annotator-column") or _first_match(table.frame, ANNOTATOR_NAMES),
+    )
+
+
+def image_column_of(table: TextTable, asked: str | None = None) -> str:
+    """The column of paths.
+
+    Raises:
+        DataError: No usual name is there.
+        UsageError: The one asked for is not there.
+    """
+    return (
+        _named(table, asked, "--image-column")
+        or _first_match(table.frame, IMAGE_NAMES)
+        or _missing(table, "image", "--image-column")
+    )
+
+
+def clean_labels(cells: pd.Series) -> StrArray:
+    """Labels as class names: without spaces around them, composed (NFC), so that equal looks mean equal names."""
+    return cells.map({cell: unicodedata.normalize("NFC", cell.strip()) for cell in cells.unique()}).to_numpy(
+        dtype=object
     )
 
 
@@ -65,19 +114,33 @@ def _named(table: TextTable, name: str | None, option: str) -> str | None:
     return match
 
 
-def _usual(table: TextTable, names: tuple[str, ...], what: str, option: str) -> str:
-    match = _first_match(table.frame, names)
-    if match is None:
-        raise DataError(
-            f"{table.path}: no {what} column among {', '.join(table.frame.columns)}\n{_preview(table.frame)}",
-            hint=f"Name it: {option} '{table.frame.columns[0]}' (or one of the others).",
-        )
-    return match
+def _named_labels(table: TextTable, names: str | None) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    if "," not in names or _first_match(table.frame, (names,)) is not None:
+        return (_named(table, names, "--label-column") or "",)
+    return tuple(_named(table, name, "--label-column") or "" for name in names.split(","))
+
+
+def _usual_labels(table: TextTable) -> tuple[str, ...]:
+    usual = _first_match(table.frame, LABEL_NAMES)
+    if usual is not None:
+        return (usual,)
+    wide = tuple(name for name in table.frame.columns if WIDE_NAME.fullmatch(name))
+    return wide if len(wide) > 1 else (_missing(table, "label", "--label-column"),)
+
+
+def _missing(table: TextTable, what: str, option: str) -> NoReturn:
+    example = table.frame.columns[0 if what == "image" else -1]
+    raise DataError(
+        f"{table.path}: no {what} column among {', '.join(table.frame.columns)}\n{_preview(table.frame)}",
+        hint=f"Name it: {option} '{example}' (or one of the others). The first line must be a header.",
+    )
 
 
 def _first_match(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:
     by_folded = {str(column).strip().casefold(): str(column) for column in reversed(frame.columns)}
-    return next((by_folded[name.casefold()] for name in names if name.casefold() in by_folded), None)
+    return next((by_folded[name.strip().casefold()] for name in names if name.strip().casefold() in by_folded), None)
 
 
 def _preview(frame: pd.DataFrame) -> str:

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["Decoded", "PixelMapping", "UnreadableImage", "decode", "peek_size"]
+from noisyclean.data.formats import HEIC_ADVICE, HEIC_SUFFIXES, can_read_heic
+
+__all__ = [
+    "FULL_RANGE",
+    "WIDE_MODES",
+    "Decoded",
+    "PixelMapping",
+    "UnreadableImage",
+    "decode",
+    "decode_content",
+    "open_image",
+    "peek_size",
+    "read_content",
+]
 
 ResizePolicy = Literal["squash", "pad", "crop"]
 
 MAX_PIXELS = 250_000_000
 """Larger pictures are refused: a few kilobytes can unpack to gigabytes."""
 
+MAX_BYTES = 2**30
+"""Larger files are refused: each is held in memory while it is decoded."""
+
 WIDE_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I", "F"})
 """Pillow's modes with more than 8 bits a channel."""
 
-SIXTEEN_BIT = (0.0, 65535.0)
+FULL_RANGE = (0.0, 65535.0)
+"""All of 16 bits."""
+
+HEIC_MARK = b"ftyp"
+HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+
+REDUCED_COPY = 1
+"""Bit of TIFF's NewSubfileType: the page is a smaller copy of another one."""
+SUBFILE_TYPE = 254
+
+DAMAGE = (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError)
+"""What Pillow raises on damaged files."""
 
 
 class UnreadableImage(Exception):
@@ -37,8 +66,8 @@ class PixelMapping:
     """Side of the square the image is resized to."""
     policy: ResizePolicy = "squash"
     """``squash`` keeps everything and changes the aspect, ``pad`` keeps both and adds a border, ``crop`` cuts."""
-    window: tuple[float, float] | None = None
-    """Stored values shown as black and as white; None is the full range of the stored bit depth."""
+    window: tuple[float, float] = FULL_RANGE
+    """Stored values shown as black and as white where a channel has more than 8 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +82,45 @@ class Decoded:
 
 
 def decode(path: Path, mapping: PixelMapping) -> Decoded:
-    """Decode, orient by EXIF, window, and resize one image.
+    """Decode, orient by EXIF, window, and resize one image file.
 
     Raises:
         UnreadableImage: It is no readable image; the message says why.
     """
-    with _open(path) as image:
+    return decode_content(read_content(path), mapping)
+
+
+def decode_content(content: bytes, mapping: PixelMapping) -> Decoded:
+    """Decode the content of an image file.
+
+    Raises:
+        UnreadableImage: It is no readable image; the message says why.
+    """
+    with open_image(io.BytesIO(content)) as image:
         width, height = image.size
-        note = _frames_note(image)
         try:
-            if image.format == "JPEG":
+            note = _frames_note(image)
+            if image.format in ("JPEG", "MPO"):
                 # DCT scaling: decode at the smallest scale that still leaves twice the working size to resample from.
                 image.draft(None, (2 * mapping.size_px, 2 * mapping.size_px))
             rgb = _to_rgb(ImageOps.exif_transpose(image), mapping.window)
             square = _resize(rgb, mapping)
-        except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
+        except DAMAGE as error:
             raise UnreadableImage(f"damaged or truncated: {_one_line(error)}") from error
     return Decoded(image_HWI=np.asarray(square), width_px=width, height_px=height, note=note)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a regular file of sensible size.
+
+    Raises:
+        UnreadableImage: It is none; a pipe or a device is not even opened.
+    """
+    _check_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"cannot be opened: {error.strerror}") from error
 
 
 def peek_size(path: Path) -> tuple[int, int]:
@@ -78,11 +129,35 @@ def peek_size(path: Path) -> tuple[int, int]:
     Raises:
         UnreadableImage: It is no readable image.
     """
-    with _open(path) as image:
+    _check_file(path)
+    with open_image(path) as image:
         return image.size
 
 
-def _open(path: Path) -> Image.Image:
+def open_image(source: Path | IO[bytes]) -> Image.Image:
+    """Open an image without decoding its pixels.
+
+    Raises:
+        UnreadableImage: It is no image, or one of a kind or a size that is refused.
+    """
+    brand = _heic_brand(source)
+    if brand and not _register_heic():
+        raise UnreadableImage(HEIC_ADVICE)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns about odd metadata; the pixels decide here.
+            image = Image.open(source)
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("is not an image in a known format") from error
+    except DAMAGE as error:
+        raise UnreadableImage(f"cannot be opened: {_one_line(error)}") from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise UnreadableImage(f"has {image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} allowed")
+    return image
+
+
+def _check_file(path: Path) -> None:
     try:
         status = path.stat()
     except OSError as error:
@@ -91,41 +166,62 @@ def _open(path: Path) -> Image.Image:
         raise UnreadableImage("is not a regular file")
     if status.st_size == 0:
         raise UnreadableImage("is empty (0 bytes)")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about odd metadata; the pixels decide here.
-            image = Image.open(path)
-    except UnidentifiedImageError as error:
-        raise UnreadableImage("is not an image in a known format") from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(f"cannot be opened: {_one_line(error)}") from error
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise UnreadableImage(f"has {image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} allowed")
-    return image
+    if status.st_size > MAX_BYTES:
+        raise UnreadableImage(
+            f"is {status.st_size / 2**30:.1f} GiB large, more than the {MAX_BYTES / 2**30:.0f} allowed"
+        )
+
+
+def _heic_brand(source: Path | IO[bytes]) -> bool:
+    if isinstance(source, Path):
+        return source.suffix.lower() in HEIC_SUFFIXES
+    start = source.read(12)
+    source.seek(0)
+    return start[4:8] == HEIC_MARK and start[8:12] in HEIC_BRANDS
+
+
+@functools.cache
+def _register_heic() -> bool:
+    """Teach Pillow the format, once; False where the extra is not installed."""
+    if not can_read_heic():
+        return False
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def _frames_note(image: Image.Image) -> str:
+    """What to say of an image with several frames; pages of a TIFF are different pictures and are refused."""
     frames = getattr(image, "n_frames", 1)
-    return f"first of {frames} frames used" if frames > 1 else ""
+    if frames == 1:
+        return ""
+    if image.format != "TIFF":
+        return f"first of {frames} frames used"
+    num_pages = 0
+    for page in range(frames):
+        image.seek(page)
+        num_pages += not image.tag_v2.get(SUBFILE_TYPE, 0) & REDUCED_COPY  # type: ignore[attr-defined]
+    image.seek(0)
+    if num_pages > 1:
+        raise UnreadableImage(f"has {num_pages} pages, and one label for all of them: save each page as its own file")
+    return ""
 
 
-def _to_rgb(image: Image.Image, window: tuple[float, float] | None) -> Image.Image:
-    """Three 8-bit channels: wide modes and explicit windows are mapped linearly, alpha is laid on white."""
-    if image.mode in WIDE_MODES or window is not None:
-        image = _window(image, window or SIXTEEN_BIT)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+def _to_rgb(image: Image.Image, window: tuple[float, float]) -> Image.Image:
+    """Three 8-bit channels: wide ones are mapped linearly, alpha is laid on white."""
+    if image.mode in WIDE_MODES:
+        image = _window(image, window)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
 
 def _window(image: Image.Image, window: tuple[float, float]) -> Image.Image:
-    if image.mode in ("P", "1", "CMYK", "YCbCr", "LAB", "HSV"):
-        image = image.convert("RGB")
     low, high = window
     values = np.asarray(image, dtype=np.float32)
-    scaled = (values - low) * (255.0 / max(high - low, 1e-6))
+    scaled = (np.nan_to_num(values) - low) * (255.0 / max(high - low, 1e-6))
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 

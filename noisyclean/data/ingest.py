@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from noisyclean.base.files import fingerprint
-from noisyclean.data.columns import Columns, choose_columns
+from noisyclean.data.annotators import Agreement, Votes, count_votes, measure_agreement
+from noisyclean.data.columns import Columns, choose_columns, clean_labels
 from noisyclean.data.folders import table_from_folders
-from noisyclean.data.paths import Located, locate
-from noisyclean.data.tables import read_table
+from noisyclean.data.paths import Located, Stamp, locate
+from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError
 from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
-__all__ = ["IngestOptions", "Ingested", "order_classes", "read_labels", "select_rows"]
+__all__ = ["IngestOptions", "Ingested", "LeftOut", "order_classes", "read_labels", "select_rows"]
+
+FEW_IMAGES = 20
+"""Below this many, as many classes as images are no sign of a wrong column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,22 @@ class IngestOptions:
     label_column: str | None = None
     group_column: str | None = None
     split_column: str | None = None
+    annotator_column: str | None = None
+    class_level: int | None = None
+    """Level of the folders that name the class, where there is no table."""
+    unlabeled: str | None = None
+    """Labels, separated by commas, that mean there is none."""
+    strip_prefix: str | None = None
+    """Taken off every path before it is looked for."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row of the input that names no image."""
+
+    row: int
+    given_label: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,46 +59,62 @@ class Ingested:
     table: LabelTable
     problem_N: StrArray
     """Why a row cannot be used; empty where it can."""
-    files_fingerprint: str
-    """Hash of the sizes and times of all files; a changed image changes it."""
+    set_aside_N: BoolArray
+    """Rows that are not used because the user said so; they do not count as bad."""
+    left_out: tuple[LeftOut, ...]
+    stamps: list[Stamp]
+    """Size and time of change of each file."""
+    facts: dict[str, Any]
+    """What was read and chosen, for ``summary.json``."""
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def files_fingerprint(self) -> str:
+        """Hash of the sizes and times of all files; a changed image changes it."""
+        return fingerprint(self.stamps)
 
 
-def read_labels(images: Path, labels: Path | None, options: IngestOptions | None = None) -> Ingested:
+def read_labels(
+    images: Path,
+    labels: Path | None,
+    options: IngestOptions | None = None,
+    *,
+    classes: tuple[str, ...] | None = None,
+) -> Ingested:
     """Read a label table, or a folder per class where ``labels`` is None.
 
     Args:
         images: The images folder; never written to.
-        labels: A CSV, TSV or semicolon table.
+        labels: A table of any kind :func:`~noisyclean.data.tables.read_table` reads.
         options: Overrides of what is found out.
+        classes: The only classes there are; by default those that occur.
 
     Raises:
         DataError: The folder, the table, its columns or its paths cannot be used, or there is one class only.
         UsageError: A named column does not exist.
+        EnvironmentProblem: The table's kind needs an extra.
     """
     options = options or IngestOptions()
     if not images.is_dir():
         raise DataError(f"{images}: no such folder", hint="IMAGES is the folder the images are in.")
-    text = read_table(labels, encoding=options.encoding) if labels is not None else table_from_folders(images)
+    if labels is not None:
+        text = read_table(labels, encoding=options.encoding)
+    else:
+        text = table_from_folders(images, class_level=options.class_level)
     columns = choose_columns(
         text,
         image=options.image_column,
         label=options.label_column,
         group=options.group_column,
         split=options.split_column,
+        annotator=options.annotator_column,
     )
-    frame, merged = _merge_repeated(text.frame, columns)
-    located = locate(frame[columns.image].tolist(), images, labels.parent if labels is not None else images)
-    table = _build(frame, columns, located)
-    problem = _problems(table, located.found_N, frame[columns.label])
-    notes = [
-        text.description,
-        f"images from column {columns.image!r} ({located.base}), labels from column {columns.label!r}",
-        f"{table.num_classes} classes in this order: {_shorten(table.classes)}",
-    ]
-    if merged:
-        notes.append(f"{merged:,} rows repeated an image with the same label and were merged")
-    return Ingested(table=table, problem_N=problem, files_fingerprint=fingerprint(located.stamps), notes=tuple(notes))
+    text, left_out = _without_pathless(text, columns)
+    folder = labels.parent if labels is not None else images
+    paths = text.frame[columns.image].tolist()
+    located = locate(paths, images, folder, row_N=text.row_N, prefix=options.strip_prefix)
+    return _settle(text, columns, located, left_out, _words(options.unlabeled), classes)
 
 
 def order_classes(labels: Sequence[str]) -> tuple[str, ...]:
@@ -91,78 +128,216 @@ def order_classes(labels: Sequence[str]) -> tuple[str, ...]:
 
 def select_rows(table: LabelTable, keep_N: BoolArray) -> LabelTable:
     """The same table with some rows only; classes and fingerprint stay."""
+    columns = {field.name: getattr(table, field.name) for field in fields(table) if field.name.endswith("_N")}
+    picked: dict[str, Any] = {name: None if column is None else column[keep_N] for name, column in columns.items()}
+    return replace(table, carried=table.carried.loc[keep_N].reset_index(drop=True), **picked)
 
-    def pick(column: StrArray | None) -> StrArray | None:
-        return None if column is None else column[keep_N]
 
-    return LabelTable(
-        image_path_N=table.image_path_N[keep_N],
-        file_N=table.file_N[keep_N],
-        label_N=table.label_N[keep_N],
-        classes=table.classes,
-        row_N=table.row_N[keep_N],
-        carried=table.carried.loc[keep_N].reset_index(drop=True),
-        split_N=pick(table.split_N),
-        group_N=None if table.group_N is None else table.group_N[keep_N],
-        fingerprint=table.fingerprint,
-        verified_N=None if table.verified_N is None else table.verified_N[keep_N],
+def _words(text: str | None) -> frozenset[str]:
+    """Names separated by commas, as labels are compared."""
+    return frozenset(clean_labels(pd.Series((text or "").split(","), dtype=object))) - {""}
+
+
+def _without_pathless(text: TextTable, columns: Columns) -> tuple[TextTable, tuple[LeftOut, ...]]:
+    """Leave out blank rows and rows without a path, and list them."""
+    left_out = [LeftOut(row, "", "empty row") for row in text.blank_rows]
+    has_path = np.asarray([bool(path and not path.isspace()) for path in text.frame[columns.image]])
+    if not has_path.all():
+        labels = text.frame.loc[~has_path, columns.label]
+        rows = text.row_N[~has_path]
+        left_out += [LeftOut(int(row), label, "no image path") for row, label in zip(rows, labels, strict=True)]
+        text = replace(text, frame=text.frame.loc[has_path].reset_index(drop=True), row_N=text.row_N[has_path])
+    if text.frame.empty:
+        raise DataError(f"{text.path}: no row has a path in column {columns.image!r}", hint="Name it: --image-column")
+    return text, tuple(left_out)
+
+
+def _settle(
+    text: TextTable,
+    columns: Columns,
+    located: Located,
+    left_out: tuple[LeftOut, ...],
+    unlabelled: frozenset[str],
+    known_classes: tuple[str, ...] | None,
+) -> Ingested:
+    """One row for each image."""
+    frame = text.frame
+    image_R: IntArray = pd.factorize(located.key_N)[0].astype(np.int64)
+    first_N = np.flatnonzero(~pd.Series(image_R).duplicated().to_numpy())
+    given = _annotate(frame, columns, image_R, unlabelled, known_classes)
+    votes = count_votes(given.image_A, given.label_A, num_images=len(first_N))
+    agreement = _agreement(frame, columns, votes, given)
+    table = _build(frame.iloc[first_N], text.row_N[first_N], columns, located, first_N, given, votes, agreement)
+    word_N = _words_without_label(given, votes)
+    set_aside_N = np.isin(word_N, list(unlabelled))
+    problem_N = _problems(votes, located.found_N[first_N], word_N, set_aside_N)
+    warnings = _warnings(table, text, image_R)
+    facts = {
+        "table": text.description,
+        "image_column": columns.image,
+        "label_columns": list(columns.labels),
+        "paths": located.base,
+        "num_rows": len(frame) + len(left_out),
+        "num_images": len(table),
+        "num_merged": len(frame) - len(table) if agreement is None else 0,
+        "num_conflicts": 0 if table.rival_N is None else int((table.rival_N >= 0).sum()),
+        "problems": _tally([*problem_N[problem_N != ""], *(item.reason for item in left_out)]),
+        "agreement": None if agreement is None else asdict(agreement),
+    }
+    return Ingested(
+        table=table,
+        problem_N=problem_N,
+        set_aside_N=set_aside_N,
+        left_out=left_out,
+        stamps=[located.stamps[row] for row in first_N],
+        facts=facts,
+        notes=(*_notes(text, columns, table, facts), *located.notes, *text.notes),
+        warnings=warnings,
     )
 
 
-def _merge_repeated(frame: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, int]:
-    """Drop rows that repeat an image with the same label; refuse an image with two labels."""
-    repeated = frame.duplicated([columns.image, columns.label])
-    kept = frame.loc[~repeated]
-    twice = kept.duplicated(columns.image, keep=False)
-    if twice.any():
-        rows = kept.loc[twice].head(2)
-        where = " and ".join(
-            f"row {row + 2} ({label!r})" for row, label in zip(rows.index.tolist(), rows[columns.label], strict=True)
-        )
-        raise DataError(
-            f"{rows[columns.image].iloc[0]!r} has two labels: {where}; {int(twice.sum())} rows are like that",
-            hint="Keep one row for each image.",
-        )
-    return kept, int(repeated.sum())
+@dataclass(frozen=True)
+class _Annotations:
+    """Every label cell of the table, whose image it labels and as what."""
+
+    classes: tuple[str, ...]
+    image_A: IntArray
+    label_A: IntArray
+    """Class index; -1 for what is no class."""
+    name_A: StrArray
 
 
-def _build(frame: pd.DataFrame, columns: Columns, located: Located) -> LabelTable:
-    names = frame[columns.label].str.strip()
-    classes = order_classes([name for name in names.unique() if name])
-    if len(classes) < 2:
-        raise DataError(
-            f"only one class ({', '.join(classes) or 'none'}): there is nothing to confuse",
-            hint="Check the label column; audits need at least two classes.",
-        )
-    index = {name: position for position, name in enumerate(classes)}
+def _annotate(
+    frame: pd.DataFrame,
+    columns: Columns,
+    image_R: IntArray,
+    unlabelled: frozenset[str],
+    classes: tuple[str, ...] | None,
+) -> _Annotations:
+    name_A = np.concatenate([clean_labels(frame[column]) for column in columns.labels])
+    if classes is None:
+        classes = order_classes([name for name in set(name_A) - unlabelled if name])
+        if len(classes) < 2:
+            raise DataError(
+                f"only one class ({', '.join(classes) or 'none'}): there is nothing to confuse",
+                hint="Check the label column; audits need at least two classes.",
+            )
+    label_A = pd.Index(classes).get_indexer(pd.Index(name_A)).astype(np.int64)
+    return _Annotations(classes, np.tile(image_R, len(columns.labels)), label_A, name_A)
+
+
+def _agreement(frame: pd.DataFrame, columns: Columns, votes: Votes, given: _Annotations) -> Agreement | None:
+    """How far annotators agree; None where the table has one label for each image."""
+    if columns.more_labels:
+        annotator_A = pd.Series(np.repeat(np.asarray(columns.labels, dtype=object), len(frame)))
+        return measure_agreement(votes, given.image_A, given.label_A, annotator_A)
+    if columns.annotator is not None and len(votes.label_N) < len(frame):
+        return measure_agreement(votes, given.image_A, given.label_A, frame[columns.annotator])
+    return None
+
+
+def _words_without_label(given: _Annotations, votes: Votes) -> StrArray:
+    """What stands in the label cells of images that have no class; empty where nothing does, or where there is one."""
+    word_N = np.full(len(votes.label_N), "", dtype=object)
+    for cell in np.flatnonzero((given.label_A < 0) & (given.name_A != "")):
+        if votes.label_N[given.image_A[cell]] < 0:
+            word_N[given.image_A[cell]] = given.name_A[cell]
+    return word_N
+
+
+def _build(
+    frame: pd.DataFrame,
+    row_N: IntArray,
+    columns: Columns,
+    located: Located,
+    first_N: IntArray,
+    given: _Annotations,
+    votes: Votes,
+    agreement: Agreement | None,
+) -> LabelTable:
     split = None if columns.split is None else frame[columns.split].to_numpy(dtype=object)
     group = None if columns.group is None else pd.factorize(frame[columns.group])[0].astype(np.int64)
-    label_N: IntArray = names.map(lambda name: index.get(name, 0)).to_numpy(dtype=np.int64)
+    rival = votes.rival_N if agreement is None and (votes.rival_N >= 0).any() else None
+    disagreement = None if agreement is None else votes.disagreement_N
+    marks = {"split": split, "group": group, "rival": rival, "disagreement": disagreement}
+    paths = frame[columns.image].to_numpy(dtype=object)
+    content = {"paths": paths.tolist(), "labels": votes.label_N.tolist(), "classes": given.classes}
     return LabelTable(
-        image_path_N=frame[columns.image].to_numpy(dtype=object),
-        file_N=located.file_N,
-        label_N=label_N,
-        classes=classes,
-        row_N=frame.index.to_numpy(dtype=np.int64) + 2,
+        image_path_N=paths,
+        file_N=located.file_N[first_N],
+        label_N=votes.label_N,
+        classes=given.classes,
+        row_N=row_N,
         carried=frame.drop(columns=list(columns.used)).reset_index(drop=True),
         split_N=split,
         group_N=group,
-        fingerprint=fingerprint(
-            {
-                "paths": frame[columns.image].tolist(),
-                "labels": names.tolist(),
-                "split": None if split is None else split.tolist(),
-                "group": None if group is None else group.tolist(),
-            }
-        ),
+        rival_N=rival,
+        disagreement_N=disagreement,
+        fingerprint=fingerprint(content | {name: mark.tolist() for name, mark in marks.items() if mark is not None}),
     )
 
 
-def _problems(table: LabelTable, found_N: BoolArray, label: pd.Series) -> StrArray:
-    problem = np.full(len(table), "", dtype=object)
-    problem[~found_N] = "file not found"
-    problem[(label.str.strip() == "").to_numpy()] = "no label"
-    return problem
+def _problems(votes: Votes, found_N: BoolArray, word_N: StrArray, set_aside_N: BoolArray) -> StrArray:
+    problem_N = np.full(len(found_N), "", dtype=object)
+    problem_N[~found_N] = "file not found"
+    problem_N[votes.label_N < 0] = "no label"
+    for row in np.flatnonzero(word_N != ""):
+        problem_N[row] = f"class {word_N[row]!r} is not in the run"
+    problem_N[set_aside_N] = "unlabelled, as told by --unlabeled"
+    return problem_N
+
+
+def _warnings(table: LabelTable, text: TextTable, image_R: IntArray) -> tuple[str, ...]:
+    warnings: list[str] = []
+    if table.rival_N is not None and (table.rival_N >= 0).any():
+        rows = np.flatnonzero(table.rival_N >= 0)
+        where = text.row_N[image_R == rows[0]]
+        warnings.append(
+            f"{len(rows):,} images have two labels and are flagged as conflicts; the first is "
+            f"{table.image_path_N[rows[0]]!r} in rows {', '.join(map(str, where))}. "
+            "If several annotators judged each image, name their column: --annotator-column"
+        )
+    folded = pd.Series([name.casefold() for name in table.classes])
+    if folded.duplicated().any():
+        twins = [name for name, double in zip(table.classes, folded.duplicated(keep=False), strict=True) if double]
+        warnings.append(f"classes that differ in case only are kept apart: {', '.join(twins[:6])}")
+    if len(table) >= FEW_IMAGES and 2 * table.num_classes > len(table):
+        warnings.append(f"{table.num_classes:,} classes for {len(table):,} images: is this the column of labels?")
+    return tuple(warnings)
+
+
+def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str, Any]) -> list[str]:
+    label_columns = " and ".join(repr(name) for name in columns.labels)
+    notes = [
+        text.description,
+        f"images from column {columns.image!r} ({facts['paths']}), labels from column {label_columns}",
+        f"{table.num_classes} classes in this order: {_shorten(table.classes)}",
+    ]
+    if text.kind == "folders":
+        notes[1] = "labels are the names of the folders"
+    merged = facts["num_merged"] - facts["num_conflicts"]
+    if merged > 0:
+        notes.append(f"{merged:,} rows repeated an image with the same label and were merged")
+    if facts["agreement"] is not None:
+        notes.append(_about_agreement(facts["agreement"]))
+    if facts["problems"]:
+        found = ", ".join(f"{count:,} {reason}" for reason, count in facts["problems"].items())
+        notes.append(f"rows that cannot be used: {found}; quarantine.csv lists them")
+    return notes
+
+
+def _about_agreement(agreement: dict[str, Any]) -> str:
+    kappa = "unknown" if agreement["kappa"] is None else f"{agreement['kappa']:.2f}"
+    return (
+        f"{len(agreement['annotators']):,} annotators: the majority is the label, kappa {kappa}; "
+        f"{agreement['num_disputed']:,} of {agreement['num_rated_twice']:,} images are disputed, "
+        f"{agreement['num_ties']:,} without a majority (there the first label counts)"
+    )
+
+
+def _tally(reasons: list[str]) -> dict[str, int]:
+    counts = pd.Series(reasons, dtype=object).value_counts(sort=False)
+    return {str(reason): int(count) for reason, count in counts.items()}
 
 
 def _shorten(names: Sequence[str], most: int = 12) -> str:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shlex
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from noisyclean.data.spelling import NameIndex, best_prefix, is_case_insensitive, strip_prefix, with_slashes
 from noisyclean.errors import DataError
-from noisyclean.types import BoolArray, StrArray
+from noisyclean.types import BoolArray, IntArray, StrArray
 
-__all__ = ["Located", "locate"]
+__all__ = ["Located", "Stamp", "locate"]
 
 SAMPLE = 2_000
 """Rows tried to see which base folder the paths are relative to."""
+
+Stamp = tuple[int, int]
+"""Size and time of change of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,39 +30,88 @@ class Located:
 
     file_N: StrArray
     found_N: BoolArray
+    key_N: StrArray
+    """Equal where two rows mean the same file."""
     base: str
     """What the paths are relative to, in words."""
-    stamps: list[tuple[int, int]]
+    stamps: list[Stamp]
     """Size and time of change of each file; zeros where there is none."""
+    notes: tuple[str, ...] = ()
 
 
-def locate(paths: Sequence[str], images: Path, labels_folder: Path) -> Located:
+def locate(
+    paths: Sequence[str], images: Path, labels_folder: Path, *, row_N: IntArray, prefix: str | None = None
+) -> Located:
     """Find each path relative to IMAGES, else to LABELS' folder, else absolute inside IMAGES.
 
-    One base is used for the whole table: the first for which every sampled row exists, else the one with most.
+    One base is used for the whole table: the first for which every sampled row exists, else the one with most. A path
+    is tried as written, then without spaces around it and with slashes for backslashes, then as any one file whose name
+    differs in Unicode composition or in case only.
+
+    Args:
+        paths: As given.
+        images: The images folder.
+        labels_folder: The table's folder.
+        row_N: Row numbers, for messages.
+        prefix: Taken off each path first.
 
     Raises:
         DataError: A path leaves IMAGES, or no base fits; the message names the prefix that would.
+        UsageError: No path begins with ``prefix``.
     """
-    bases = {f"relative to {images}": images, f"relative to {labels_folder}": labels_folder, "absolute": Path("/")}
-    sample = paths[:: max(1, len(paths) // SAMPLE)]
-    hits = {name: sum(os.path.isfile(_join(base, path)) for path in sample) for name, base in bases.items()}
-    name = max(hits, key=lambda key: hits[key])
-    if hits[name] == 0:
-        raise DataError(
-            f"none of the paths is a file, neither in {images} nor beside the table; the first is {paths[0]!r}",
-            hint=_prefix_advice(paths[0], images),
-        )
+    tried = strip_prefix(paths, prefix) if prefix else paths
+    base, base_words = _choose_base(tried, images, labels_folder)
     guard = _Inside(images)
-    joined = [_join(bases[name], path) for path in paths]
-    for row, (path, file) in enumerate(zip(paths, joined, strict=True)):
+    names = NameIndex()
+    files: list[str] = []
+    stamps: list[Stamp] = []
+    num_respelled = 0
+    for row, path in enumerate(tried):
+        file, stamp = _first_there(base, path)
+        if file is None:
+            file = _joined(base, with_slashes(path.strip()))
+            other = names.find(guard.root, _below(guard, file)) if guard.contains(file) else None
+            if other is not None:
+                file, stamp = other, _stamp(other)
+                num_respelled += 1
         if not guard.contains(file):
             raise DataError(
-                f"row {row + 2}: {path!r} leaves the images folder {images}", hint="Every image must lie inside IMAGES."
+                f"row {row_N[row]}: {paths[row]!r} leaves the images folder {images}",
+                hint="Every image must lie inside IMAGES, links included: give the folder that holds all of them.",
             )
-    stamps = [_stamp(file) for file in joined]
-    found = np.asarray([stamp != (0, 0) for stamp in stamps])
-    return Located(file_N=np.asarray(joined, dtype=object), found_N=found, base=name, stamps=stamps)
+        files.append(file)
+        stamps.append(stamp)
+    found_N = np.asarray([stamp != (0, 0) for stamp in stamps])
+    folds = is_case_insensitive(guard.root)
+    notes = [
+        f"{num_respelled:,} names are written another way on disk (é in one or two characters, or upper and lower case)"
+    ]
+    return Located(
+        file_N=np.asarray(files, dtype=object),
+        found_N=found_N,
+        key_N=np.asarray([file.casefold() for file in files] if folds else files, dtype=object),
+        base=base_words,
+        stamps=stamps,
+        notes=tuple(notes if num_respelled else []),
+    )
+
+
+def _choose_base(paths: Sequence[str], images: Path, labels_folder: Path) -> tuple[str, str]:
+    bases = {f"relative to {images}": images, f"relative to {labels_folder}": labels_folder, "absolute": Path("/")}
+    sample = paths[:: max(1, len(paths) // SAMPLE)]
+    hits = {
+        words: sum(_first_there(str(base), path)[0] is not None for path in sample) for words, base in bases.items()
+    }
+    words = max(hits, key=lambda key: hits[key])
+    if hits[words]:
+        return str(bases[words]), words
+    names = NameIndex()
+    if any(names.find(str(images), os.path.normpath(with_slashes(path.strip()))) for path in sample):
+        return str(images), f"relative to {images}"
+    raise DataError(
+        f"none of the paths is a file, neither in {images} nor beside the table; the first is {paths[0]!r}",
+        hint=_advice(paths, images),
+    )
 
 
 @dataclass
@@ -68,6 +123,7 @@ class _Inside:
 
     def __post_init__(self) -> None:
         self.root = os.path.realpath(self.folder)
+        self.start = os.path.join(os.path.normcase(self.root), "")
 
     def contains(self, file: str) -> bool:
         parent, name = os.path.split(file)
@@ -76,28 +132,60 @@ class _Inside:
         real = os.path.join(self.parents[parent], name)
         if os.path.islink(real):
             real = os.path.realpath(real)
-        return real.startswith(self.root + os.sep)
+        return os.path.normcase(real).startswith(self.start)
 
 
-def _join(base: Path, path: str) -> str:
-    return os.path.normpath(os.path.join(base, path.strip().replace("\\", "/")))
+def _below(guard: _Inside, file: str) -> str:
+    """A file's path below the images folder, with slashes."""
+    parent, name = os.path.split(file)
+    real = os.path.join(guard.parents[parent], name)
+    return real[len(guard.start) :].replace(os.sep, "/")
 
 
-def _stamp(file: str) -> tuple[int, int]:
+def _joined(base: str, path: str) -> str:
+    return os.path.normpath(os.path.join(base, path))
+
+
+def _spellings(path: str) -> Iterator[str]:
+    """A path as written, then as it was probably meant."""
+    yield path
+    meant = path.strip()
+    if meant != path:
+        yield meant
+    if "\\" in meant:
+        yield with_slashes(meant)
+
+
+def _first_there(base: str, path: str) -> tuple[str | None, Stamp]:
+    for spelling in _spellings(path):
+        file = _joined(base, spelling)
+        stamp = _stamp(file)
+        if stamp != (0, 0):
+            return file, stamp
+    return None, (0, 0)
+
+
+def _stamp(file: str) -> Stamp:
+    """Size and time of change; zeros for what is not there, a folder too."""
     try:
         status = os.stat(file)
-    except OSError:
+    except (OSError, ValueError):
         return (0, 0)
-    return (status.st_size, status.st_mtime_ns)
+    return (0, 0) if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns)
 
 
-def _prefix_advice(path: str, images: Path) -> str:
-    """Which leading part of the path would have to go, or to be added, for it to be found."""
-    parts = path.strip().replace("\\", "/").split("/")
-    for cut in range(1, len(parts)):
-        if os.path.isfile(images.joinpath(*parts[cut:])):
-            return f"They would be found without {'/'.join(parts[:cut])!r}: take it off, or give its folder as IMAGES."
+def _advice(paths: Sequence[str], images: Path) -> str:
+    """Which leading part of the paths would have to go, or to be added, for them to be found."""
+
+    def is_file(path: str) -> bool:
+        return os.path.isfile(_joined(str(images), with_slashes(path.strip())))
+
+    best = best_prefix(paths, is_file)
+    if best is not None:
+        prefix, num_found = best
+        share = f"{num_found:,} of {len(paths):,}"
+        return f"{share} would be found without {prefix!r}: add --strip-prefix {shlex.quote(prefix)}"
     for folder in sorted(entry for entry in images.iterdir() if entry.is_dir())[:100]:
-        if folder.joinpath(*parts).is_file():
+        if os.path.isfile(_joined(str(folder), with_slashes(paths[0].strip()))):
             return f"They would be found in {str(folder)!r}: give that folder as IMAGES."
     return "Give the folder the paths are relative to as IMAGES."

@@ -1,11 +1,8 @@
 """Every image decoded once, as uint8 at working size, in one memory-mapped file that survives a crash.
 
-    images.npy      uint8, shape (N, size, size, 3)
-    journal.jsonl   one line for each finished block: its rows' content hashes, original sizes, failures, notes
-
-A block counts as done only when its line is complete in the journal, so a killed run continues behind the last one.
-Threads decode: Pillow lets go of the interpreter while it works, and threads need no start method, no guarded
-``__main__`` and no second copy of anything (``docs/decisions/0003-threads-decode.md``).
+What other stores hold already is copied; see ``journal.py`` for the files. Threads decode: Pillow lets go of the
+interpreter while it works, and threads need no start method, no guarded ``__main__`` and no second copy of anything
+(``docs/decisions/0003-threads-decode.md``).
 """
 
 from __future__ import annotations
@@ -14,56 +11,44 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from noisyclean.base.files import write_json
 from noisyclean.base.log import Reporter
-from noisyclean.data.decode import Decoded, PixelMapping, UnreadableImage, decode
+from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content, read_content
+from noisyclean.data.journal import (
+    IMAGES,
+    JOURNAL,
+    STORE,
+    Block,
+    ImageStore,
+    mapping_mark,
+    open_store,
+    read_journal,
+)
+from noisyclean.data.known import KnownImages, Place
 from noisyclean.errors import EnvironmentProblem
-from noisyclean.types import IntArray, StrArray
 
 __all__ = ["ImageStore", "build_store", "open_store"]
 
 BLOCK_ROWS = 256
-IMAGES = "images.npy"
-JOURNAL = "journal.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageStore:
-    """Decoded images in the order of the table they were built from."""
-
-    images_NHWI: NDArray[np.uint8]
-    """Memory-mapped, shape (N, size, size, 3); rows that failed are black."""
-    content_N: StrArray
-    """SHA-256 of each file's bytes; empty where it could not be read."""
-    size_N2: IntArray
-    """Original width and height in pixels; 0 where unknown."""
-    failure_N: StrArray
-    """Why a row has no image; empty where it has one."""
-    note_N: StrArray
-    """What was noticed while decoding; empty for most."""
-
-
-@dataclass(frozen=True)
-class _Block:
-    """One line of the journal; lists are as long as ``rows``."""
-
-    rows: list[int]
-    content: list[str]
-    width: list[int]
-    height: list[int]
-    failure: list[str]
-    note: list[str]
 
 
 def build_store(
-    folder: Path, files: Sequence[str], mapping: PixelMapping, *, threads: int, reporter: Reporter
+    folder: Path,
+    files: Sequence[str],
+    mapping: PixelMapping,
+    *,
+    threads: int,
+    reporter: Reporter,
+    known: KnownImages | None = None,
 ) -> ImageStore:
     """Decode every file into ``folder``, continuing where an earlier, identical call stopped.
 
@@ -73,72 +58,112 @@ def build_store(
         mapping: How pixels are mapped and resized.
         threads: Decoding threads.
         reporter: Hears about the progress.
+        known: Images that need not be decoded again.
 
     Raises:
         EnvironmentProblem: The disk cannot hold the store.
     """
+    known = known or KnownImages((), mapping)
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / STORE).exists():
+        _link_whole_store(folder, files, known)
+        write_json(folder / STORE, {"num": len(files), "pixels": mapping_mark(mapping)})
     images = _allocate(folder / IMAGES, (len(files), mapping.size_px, mapping.size_px, 3))
-    done = {row for block in _read_journal(folder / JOURNAL) for row in block.rows}
+    _drop_torn_line(folder / JOURNAL)
+    done = {row for block in read_journal(folder / JOURNAL) for row in block.rows}
     todo = [row for row in range(len(files)) if row not in done]
+    num_decoded = 0
 
-    def decode_block(rows: list[int]) -> _Block:
-        return _decode_block(images, rows, [files[row] for row in rows], mapping)
+    def fill(rows: list[int]) -> tuple[Block, int]:
+        return _fill_block(images, rows, [files[row] for row in rows], mapping, known)
 
     with (
         reporter.track("decode", total=len(files), done=len(done), unit="images") as meter,
         (folder / JOURNAL).open("a", encoding="utf-8") as journal,
         ThreadPoolExecutor(threads) as pool,
     ):
-        blocks = (
-            pool.submit(decode_block, todo[start : start + BLOCK_ROWS]) for start in range(0, len(todo), BLOCK_ROWS)
-        )
-        for future in as_completed(list(blocks)):
-            block = future.result()
-            journal.write(json.dumps(vars(block)) + "\n")
-            journal.flush()
-            meter.advance(len(block.rows))
+        blocks = [pool.submit(fill, todo[start : start + BLOCK_ROWS]) for start in range(0, len(todo), BLOCK_ROWS)]
+        try:
+            for future in as_completed(blocks):
+                block, decoded = future.result()
+                num_decoded += decoded
+                journal.write(json.dumps(vars(block)) + "\n")
+                journal.flush()
+                meter.advance(len(block.rows))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if len(known):
+        reporter.say(f"{num_decoded:,} images decoded, {len(files) - num_decoded:,} were there already")
     return open_store(folder)
 
 
-def open_store(folder: Path) -> ImageStore:
-    """Open a finished store without reading the pixels."""
-    images = np.load(
-        folder / IMAGES, mmap_mode="c", allow_pickle=False
-    )  # private to us: writing never reaches the file
-    num = len(images)
-    content, failure, note = (np.full(num, "", dtype=object) for _ in range(3))
-    size_N2 = np.zeros((num, 2), dtype=np.int64)
-    for block in _read_journal(folder / JOURNAL):
-        content[block.rows] = block.content
-        failure[block.rows] = block.failure
-        note[block.rows] = block.note
-        size_N2[block.rows] = np.stack([block.width, block.height], axis=1)
-    return ImageStore(images_NHWI=images, content_N=content, size_N2=size_N2, failure_N=failure, note_N=note)
-
-
-def _decode_block(images: NDArray[np.uint8], rows: list[int], files: list[str], mapping: PixelMapping) -> _Block:
-    block = _Block(rows, [], [], [], [], [])
+def _fill_block(
+    images: NDArray[np.uint8], rows: list[int], files: list[str], mapping: PixelMapping, known: KnownImages
+) -> tuple[Block, int]:
+    """Fill some rows of the store; returns their journal line and how many had to be decoded."""
+    block = Block(rows)
+    places: dict[int, Place] = {}
+    num_decoded = 0
     for row, file in zip(rows, files, strict=True):
-        content, decoded, failure = _decode_one(Path(file), mapping)
-        if decoded is not None:
-            images[row] = decoded.image_HWI
-        block.content.append(content)
-        block.width.append(decoded.width_px if decoded else 0)
-        block.height.append(decoded.height_px if decoded else 0)
-        block.failure.append(failure)
-        block.note.append(decoded.note if decoded else "")
-    return block
+        place = known.by_file(file)
+        failure = ""
+        if place is None:
+            place, failure = _read(Path(file), row, images, mapping, known)
+            num_decoded += place.store < 0
+        if place.store >= 0:
+            places[row] = place
+        _note_down(block, file, place, failure)
+    if places:
+        images[list(places)] = known.pixels(list(places.values()))
+    return block, num_decoded
 
 
-def _decode_one(file: Path, mapping: PixelMapping) -> tuple[str, Decoded | None, str]:
-    content = ""
+def _read(
+    file: Path, row: int, images: NDArray[np.uint8], mapping: PixelMapping, known: KnownImages
+) -> tuple[Place, str]:
+    """Read one file and decode it unless its content is known; returns what to note of it and why it failed.
+
+    A place in no store (-1) is an image that was decoded here.
+    """
     try:
-        decoded = decode(file, mapping)
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        raw = read_content(file)
+        content = hashlib.sha256(raw).hexdigest()
+        place = known.by_content(content)
+        if place is not None:
+            return place, ""
+        decoded = decode_content(raw, mapping)
     except UnreadableImage as error:
-        return content, None, str(error)
-    return content, decoded, ""
+        return Place(-1, row, "", 0, 0, ""), str(error)
+    images[row] = decoded.image_HWI
+    return Place(-1, row, content, decoded.width_px, decoded.height_px, decoded.note), ""
+
+
+def _note_down(block: Block, file: str, place: Place, failure: str) -> None:
+    stamp = [0, 0]
+    with suppress(OSError):
+        status = Path(file).stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+    block.content.append(place.content)
+    block.width.append(place.width)
+    block.height.append(place.height)
+    block.failure.append(failure)
+    block.note.append(place.note)
+    block.file.append(file)
+    block.stamp.append(stamp)
+
+
+def _link_whole_store(folder: Path, files: Sequence[str], known: KnownImages) -> None:
+    """Take over a store of the very same files without copying it, where the disk can."""
+    if not len(known):
+        return
+    places = [known.by_file(file) for file in files]
+    source = known.whole_store([place for place in places if place is not None])
+    if source is None or None in places:
+        return
+    with suppress(OSError):
+        os.link(source / IMAGES, folder / IMAGES)
+        shutil.copyfile(source / JOURNAL, folder / JOURNAL)
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -159,21 +184,17 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         size_gib = int(np.prod(shape, dtype=np.int64)) / 2**30
         raise EnvironmentProblem(
             f"the decoded images need {size_gib:.1f} GiB, more than the disk under {path.parent} has",
-            hint="Free some space, choose a smaller --size, or put --out on another disk.",
+            hint="Free some space, choose a smaller --size, or put --out or --cache on another disk.",
         ) from error
     partial.replace(path)
     return _allocate(path, shape)
 
 
-def _read_journal(path: Path) -> Iterator[_Block]:
-    """Finished blocks; a last line torn by a crash is dropped from the file."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        end = 0
-        for line in file:
-            if not line.endswith(b"\n"):
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a crash left of the journal's last line."""
+    if path.exists():
+        content = path.read_bytes()
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            with path.open("rb+") as file:
                 file.truncate(end)
-                return
-            end += len(line)
-            yield _Block(**json.loads(line))

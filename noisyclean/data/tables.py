@@ -1,25 +1,31 @@
-"""Label tables as people have them: encoding and delimiter found, every cell kept as text."""
+"""Label tables as people have them: kind, encoding and separator found out, every cell kept as text."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-from dataclasses import dataclass
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 
+from noisyclean.data.delimited import HINT, Layout, find_layout, read_records
+from noisyclean.data.encodings import Encoding, decode_text
 from noisyclean.errors import DataError
+from noisyclean.types import IntArray
 
-__all__ = ["TextTable", "read_table"]
+__all__ = ["Kind", "TextTable", "read_table", "table_kind"]
 
-DELIMITERS = (",", ";", "\t", "|")
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+Kind = Literal["text", "parquet", "xlsx"]
+
+MAGIC = {b"PAR1": "parquet", b"PK\x03\x04": "zip", b"\xd0\xcf\x11\xe0": "xls", b"\x1f\x8b": "gzip"}
+REFUSED = {
+    "zip": "is a zip archive or a spreadsheet of another kind than .xlsx",
+    "xls": "is a spreadsheet of the old .xls kind",
+    "gzip": "is compressed",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,76 +33,144 @@ class TextTable:
     """A table of text cells and how it was read, so that it can be written back the same way."""
 
     frame: pd.DataFrame
+    """Blank rows left out."""
     path: Path
-    encoding: str
-    delimiter: str
+    row_N: IntArray
+    """Number of each row as a spreadsheet counts, the header being row 1."""
+    kind: Kind | Literal["folders"] = "text"
+    encoding: Encoding = field(default_factory=lambda: Encoding("utf-8"))
+    layout: Layout = field(default_factory=lambda: Layout(","))
+    blank_rows: tuple[int, ...] = ()
+    """Rows that hold nothing."""
+    notes: tuple[str, ...] = ()
+    """What was noticed while reading."""
+
+    @property
+    def delimiter(self) -> str:
+        """What separates the cells."""
+        return self.layout.delimiter
 
     @property
     def description(self) -> str:
         """What was chosen, in words."""
+        rows = f"{self.path.name}: {len(self.frame):,} rows"
+        if self.kind == "folders":
+            return f"{self.path.name}: {len(self.frame):,} images in folders"
+        if self.kind != "text":
+            return f"{rows}, {self.kind}"
         delimiter = {"\t": "tab"}.get(self.delimiter, f"'{self.delimiter}'")
-        return f"{self.path.name}: {len(self.frame):,} rows, {self.encoding}, separated by {delimiter}"
+        return f"{rows}, {self.encoding}, separated by {delimiter}"
 
 
 def read_table(path: Path, *, encoding: str | None = None) -> TextTable:
-    """Read a CSV, TSV or semicolon table; every cell is text, "NA" and "" too.
+    """Read a table; every cell is text, "NA" and "" too.
 
     Args:
-        path: The table.
-        encoding: Its encoding; found out by default.
+        path: CSV, TSV or semicolon text, Parquet, or xlsx.
+        encoding: Of text; found out by default.
 
     Raises:
-        DataError: No such file, undecodable text, no rows, or rows of different lengths.
+        DataError: No such file, undecodable text, no rows, or a row with more cells than the header.
+        UsageError: There is no such encoding.
+        EnvironmentProblem: The extra that reads this kind is not installed.
+    """
+    kind = table_kind(path)
+    if kind != "text":
+        from noisyclean.data.sheets import read_sheet
+
+        records, notes = read_sheet(path, kind)
+        return _assemble(records, path, TextTable(frame=pd.DataFrame(), path=path, row_N=_no_rows(), kind=kind), notes)
+    text, used = decode_text(path.read_bytes(), path, encoding)
+    layout = find_layout(text)
+    records = read_records(text, layout, path)
+    empty = TextTable(frame=pd.DataFrame(), path=path, row_N=_no_rows(), encoding=used, layout=layout)
+    return _assemble(records, path, empty, [])
+
+
+def table_kind(path: Path) -> Kind:
+    """What kind of table a file is, by its first bytes.
+
+    Raises:
+        DataError: It cannot be read, is no regular file, or is of a kind that is not read.
     """
     try:
-        raw = path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path}: is not a regular file", hint="LABELS is a table of paths and labels.")
+        with path.open("rb") as file:
+            start = file.read(4)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})", hint="Check the path of LABELS.") from error
-    text, used = _decode(raw, path, encoding)
-    delimiter = _find_delimiter(text)
-    frame = _parse(text, delimiter, path)
-    if frame.empty:
+        raise DataError(f"{path}: cannot be read ({error.strerror})", hint="Check the path of the table.") from error
+    found = next((name for magic, name in MAGIC.items() if start.startswith(magic)), "text")
+    if found == "zip" and path.suffix.lower() in (".xlsx", ".xlsm"):
+        return "xlsx"
+    if found in REFUSED:
+        raise DataError(f"{path}: {REFUSED[found]}", hint="Save it as CSV, .xlsx or Parquet.")
+    return "parquet" if found == "parquet" else "text"
+
+
+def _assemble(records: list[list[str]], path: Path, empty: TextTable, notes: list[str]) -> TextTable:
+    """The table of these records, the first one that is not blank being the header."""
+    top = next((index for index, record in enumerate(records) if any(cell.strip() for cell in record)), None)
+    if top is None:
+        raise DataError(f"{path}: is empty", hint="It needs a header and one row for each image.")
+    body = records[top + 1 :]
+    names, renamed = _unique_names(_without_empty_end(records[top], body))
+    is_blank = [not any(cell and not cell.isspace() for cell in record) for record in body]
+    numbers = np.arange(top + 2, top + 2 + len(body), dtype=np.int64)
+    blank_N = np.asarray(is_blank, dtype=bool)
+    kept = [record for record, blank in zip(body, is_blank, strict=True) if not blank]
+    row_N = numbers[~blank_N]
+    if not kept:
         raise DataError(f"{path}: has no rows", hint="It needs a header and one row for each image.")
-    return TextTable(frame=frame, path=path, encoding=used, delimiter=delimiter)
-
-
-def _decode(raw: bytes, path: Path, encoding: str | None) -> tuple[str, str]:
-    if encoding is not None:
-        candidates = [encoding]
-    else:
-        marked = [name for mark, name in BYTE_ORDER_MARKS if raw.startswith(mark)]
-        candidates = marked or ["utf-8", "cp1252"]
-    for candidate in candidates:
-        try:
-            text = raw.decode(candidate)
-        except (UnicodeDecodeError, LookupError):
-            continue
-        if "\0" not in text:
-            return text, candidate
-    raise DataError(
-        f"{path}: the text is not {' or '.join(candidates)}",
-        hint="Name its encoding, for instance --encoding latin-1, or save it as UTF-8.",
+    _level(kept, len(names), row_N, path)
+    columns = zip(*kept, strict=True)
+    frame = pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in zip(names, columns, strict=True)})
+    return TextTable(
+        frame=frame,
+        path=path,
+        row_N=row_N,
+        kind=empty.kind,
+        encoding=empty.encoding,
+        layout=empty.layout,
+        blank_rows=tuple(numbers[blank_N].tolist()),
+        notes=(*notes, *renamed),
     )
 
 
-def _find_delimiter(text: str) -> str:
-    """The candidate that splits the header into most columns."""
-    header = next(iter(text.splitlines()), "")
+def _level(records: list[list[str]], width: int, row_N: IntArray, path: Path) -> None:
+    """Give every record the header's width: spreadsheets leave out empty cells at the end, or add some."""
+    for index, record in enumerate(records):
+        if len(record) == width:
+            continue
+        if any(cell.strip() for cell in record[width:]):
+            raise DataError(
+                f"{path}: row {row_N[index]} has {len(record)} cells, the header has {width}: {record[width]!r}",
+                hint=HINT,
+            )
+        records[index] = (record + [""] * width)[:width]
 
-    def num_columns(delimiter: str) -> int:
-        return len(next(csv.reader([header], delimiter=delimiter), []))
 
-    return max(DELIMITERS, key=num_columns)
+def _without_empty_end(header: list[str], body: list[list[str]]) -> list[str]:
+    """The header without columns at its end that have neither a name nor a cell."""
+    width = len(header)
+    while not header[width - 1].strip() and not any(
+        record[width - 1 :] and record[width - 1].strip() for record in body
+    ):
+        width -= 1
+    return header[:width]
 
 
-def _parse(text: str, delimiter: str, path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, na_filter=False, index_col=False
-        )
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path}: is empty", hint="It needs a header and one row for each image.") from error
-    except pd.errors.ParserError as error:
-        reason = " ".join(str(error).replace("Error tokenizing data. C error:", "").split())
-        raise DataError(f"{path}: {reason}", hint="Quote fields that contain the separator.") from error
-    return frame.fillna("").astype(object)
+def _unique_names(header: list[str]) -> tuple[list[str], list[str]]:
+    """Column names made different; nameless ones get their number."""
+    taken: Counter[str] = Counter()
+    unique: list[str] = []
+    for position, cell in enumerate(header, start=1):
+        name = cell.strip() or f"column {position}"
+        taken[name] += 1
+        unique.append(name if taken[name] == 1 else f"{name} ({taken[name]})")
+    doubled = [name for name, count in taken.items() if count > 1]
+    return unique, [f"column {name!r} is there more than once: the first is used" for name in doubled]
+
+
+def _no_rows() -> IntArray:
+    return np.empty(0, dtype=np.int64)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.config import read_overrides
-from noisyclean.data.ingest import IngestOptions, read_labels
+from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.pipeline.detecting import score_stage
+from noisyclean.pipeline.estimate import estimate
+from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.learning import pretrain_stage, probe_stage
 from noisyclean.pipeline.plan import PlanRequest, settle_plan
-from noisyclean.pipeline.preparing import prepare_stage
+from noisyclean.pipeline.preparing import cache_folder, prepare_stage, stored_images, warn_before_decoding
 from noisyclean.pipeline.reporting import report_stage
-from noisyclean.pipeline.rundir import open_run
+from noisyclean.pipeline.reuse import carry_over
+from noisyclean.pipeline.rounds import (
+    begin_round,
+    describe_change,
+    inherit_options,
+    inherit_request,
+    pin_verdicts,
+    verdicts_mark,
+    what_changed,
+)
+from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
 
 __all__ = ["audit"]
 
@@ -36,9 +49,16 @@ def audit(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    annotator_column: str | None = None,
+    class_level: int | None = None,
+    unlabeled: str | None = None,
+    strip_prefix: str | None = None,
     max_bad: float = 0.1,
+    reuse: str | Path | None = None,
+    cache: str | Path | None = None,
     config: str | Path | None = None,
     set: Iterable[str] = (),
+    dry_run: bool = False,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
@@ -48,7 +68,8 @@ def audit(
 
     Args:
         images: Folder of the images; never written to.
-        labels: CSV, TSV or semicolon table with a path and a label for each image; without it, one folder per class.
+        labels: CSV, TSV, semicolon, Parquet or xlsx table with a path and a label for each image; without it, one
+            folder per class.
         out: The run directory.
         preset: ``quick``, ``standard``, ``thorough`` or ``paper``.
         init: What the networks start from: ``simclr`` (the images themselves, as far as the plan gives it passes) or
@@ -60,17 +81,26 @@ def audit(
         seed: Of everything random.
         encoding: Of the table.
         image_column: Name of the column of paths.
-        label_column: Name of the column of labels.
+        label_column: Name of the column of labels; several, separated by commas, where each annotator has one.
         group_column: Images of one group (patient, part, burst) never vote for each other.
         split_column: Name of the column that says train or test.
+        annotator_column: Name of the column that says whose label a row is; the majority is an image's label.
+        class_level: Which level of folders names the class where there is no table; 1 is the top one.
+        unlabeled: Labels or folder names, separated by commas, that mean there is no label.
+        strip_prefix: Taken off every path of the table before it is looked for.
         max_bad: Largest share of unusable rows to go on with.
+        reuse: An earlier run, usually reviewed since: what it decoded and learned is taken over, verified labels are
+            pinned, and what is not set here is set as it was there.
+        cache: Folder where decoded images are kept and shared between runs, instead of in ``out``;
+            ``NOISYCLEAN_CACHE_DIR`` by default.
         config: A TOML file of stage settings.
         set: Single settings, ``stage.key=value``.
+        dry_run: Read and check everything, decide the plan, estimate time, memory and sizes; write nothing.
         overwrite: Replace what an earlier run wrote to ``out``.
         reporter: Hears about messages and progress.
 
     Returns:
-        What ``summary.json`` holds.
+        What ``summary.json`` holds; with ``dry_run`` the plan and its estimated cost.
 
     Raises:
         UsageError: An option that cannot work.
@@ -79,12 +109,18 @@ def audit(
         Interrupted: Stopped by the user; the same call continues.
     """
     reporter = reporter or Silent()
+    refuse_inside(Path(images), Path(out))
+    earlier = open_finished(Path(reuse)) if reuse is not None else None
     options = IngestOptions(
         encoding=encoding,
         image_column=image_column,
         label_column=label_column,
         group_column=group_column,
         split_column=split_column,
+        annotator_column=annotator_column,
+        class_level=class_level,
+        unlabeled=unlabeled,
+        strip_prefix=strip_prefix,
     )
     request = PlanRequest(
         preset=preset,
@@ -97,17 +133,57 @@ def audit(
         max_bad=max_bad,
         overrides=read_overrides(Path(config) if config else None, set),
     )
-    ingested = read_labels(Path(images), Path(labels) if labels else None, options)
-    for note in ingested.notes:
-        reporter.say(note)
+    if earlier is not None:
+        options = inherit_options(earlier, options, reporter)
+        request = inherit_request(earlier, request, reporter)
+    ingested = _read(Path(images), Path(labels) if labels else None, options, earlier, reporter)
+    if dry_run:
+        return estimate(ingested, request, out=Path(out), reporter=reporter)
     with open_run(Path(out), overwrite=overwrite) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
-        run.claim("audit", inputs, describe={"images": str(images), "labels": str(labels or "")})
-        plan = settle_plan(run.root / "plan.json", request, ingested.table)
-        for name, reason in plan.reasons.items():
-            reporter.say(f"{name}: {reason}")
-        prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter)
-        start = pretrain_stage(run, prepared, plan, reporter=reporter)
-        learned = probe_stage(run, prepared, start, plan, reporter=reporter)
-        scored = score_stage(run, prepared, learned, plan, reporter=reporter)
-        return report_stage(run, prepared, learned, scored, plan, reporter=reporter)
+        if earlier is not None:
+            inputs["verdicts"] = verdicts_mark(earlier, ingested)
+        described = describe_inputs(Path(images), Path(labels) if labels else None, options)
+        run.claim("audit", inputs, describe=described)
+        if earlier is not None:
+            begin_round(earlier, run, request)
+        return _run(run, ingested, request, inputs, earlier, cache_folder(cache), reporter)
+
+
+def _read(
+    images: Path, labels: Path | None, options: IngestOptions, earlier: FinishedRun | None, reporter: Reporter
+) -> Ingested:
+    """Read the table, say what was chosen, and pin what reviewers decided."""
+    ingested = read_labels(images, labels, options)
+    for note in ingested.notes:
+        reporter.say(note)
+    for warning in ingested.warnings:
+        reporter.warn(warning)
+    warn_before_decoding(ingested, reporter)
+    return ingested if earlier is None else pin_verdicts(ingested, earlier, reporter)
+
+
+def _run(
+    run: RunDir,
+    ingested: Ingested,
+    request: PlanRequest,
+    inputs: dict[str, str],
+    earlier: FinishedRun | None,
+    cache: Path | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """All stages, in order."""
+    plan = settle_plan(run.root / "plan.json", request, ingested.table)
+    for name, reason in plan.reasons.items():
+        reporter.say(f"{name}: {reason}")
+    stores = [] if earlier is None else [stored_images(earlier.run)]
+    prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=cache, stores=stores)
+    carried = carry_over(earlier, prepared, plan, reporter=reporter)
+    start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining)
+    learned = probe_stage(run, prepared, start, plan, reporter=reporter, instead=carried.evidence)
+    scored = score_stage(run, prepared, learned, plan, reporter=reporter)
+    compare = None if earlier is None else partial(what_changed, earlier, run, prepared, carried)
+    summary = report_stage(run, prepared, learned, scored, plan, reporter=reporter, compare=compare)
+    if earlier is not None:
+        reporter.say(describe_change(summary["since"]))
+    return summary

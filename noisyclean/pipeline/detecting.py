@@ -13,6 +13,7 @@ from noisyclean.base.files import write_npz
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import use_threads
 from noisyclean.config import Plan
+from noisyclean.detect.certain import settle_conflicts, settle_verified
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.signal import signals
 from noisyclean.pipeline.learning import Learned
@@ -49,10 +50,23 @@ def score_stage(run: RunDir, prepared: Prepared, learned: Learned, plan: Plan, *
     stage = run_stage(
         run, "score", work, settings=settings, inputs={"train-probe": learned.stage.fingerprint}, reporter=reporter
     )
-    stats = fuse(evidence, _load(stage.folder / "signals.npz"), classes=prepared.table.classes)
+    stats = _settle(fuse(evidence, _load(stage.folder / "signals.npz"), classes=prepared.table.classes), prepared)
     for note in stats.notes:
         reporter.say(note)
     return Scored(stage=stage, stats=stats)
+
+
+def _settle(stats: SampleStats, prepared: Prepared) -> SampleStats:
+    """Put what is known for certain before what is probable."""
+    table, conflicts = prepared.table, prepared.conflicts
+    stats = settle_conflicts(
+        stats,
+        table.label_N,
+        rival_N=conflicts.rival_N,
+        is_settled_N=conflicts.is_settled_N,
+        reason_N=conflicts.reason_N,
+    )
+    return stats if table.verified_N is None else settle_verified(stats, table.label_N, table.verified_N)
 
 
 def apply_signals(evidence: Evidence, plan: Plan, *, device: torch.device) -> dict[str, SignalScore]:

@@ -23,7 +23,7 @@ from noisyclean.engine.loop import fit
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.pipeline.stage import Stage, TakenOver, run_stage
 from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.probe import Probe
 from noisyclean.types import Evidence
@@ -49,7 +49,9 @@ class Learned:
     """Of the averaged first net, as safetensors."""
 
 
-def pretrain_stage(run: RunDir, prepared: Prepared, plan: Plan, *, reporter: Reporter) -> Stage | None:
+def pretrain_stage(
+    run: RunDir, prepared: Prepared, plan: Plan, *, reporter: Reporter, instead: TakenOver | None = None
+) -> Stage | None:
     """SimCLR on the images, labels ignored; None where the plan leaves it out."""
     if plan.simclr.epochs == 0:
         return None
@@ -75,12 +77,19 @@ def pretrain_stage(run: RunDir, prepared: Prepared, plan: Plan, *, reporter: Rep
             return [weights]
 
     settings = training_settings(plan) | {"simclr": asdict(plan.simclr)}
-    return run_stage(
-        run, "pretrain", work, settings=settings, inputs={"prepare": prepared.stage.fingerprint}, reporter=reporter
-    )
+    inputs = {"prepare": prepared.stage.fingerprint}
+    return run_stage(run, "pretrain", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
 
 
-def probe_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan, *, reporter: Reporter) -> Learned:
+def probe_stage(
+    run: RunDir,
+    prepared: Prepared,
+    start: Stage | None,
+    plan: Plan,
+    *,
+    reporter: Reporter,
+    instead: TakenOver | None = None,
+) -> Learned:
     """Train the probe's nets one after another and gather their evidence."""
 
     def work(folder: Path) -> list[Path]:
@@ -88,12 +97,12 @@ def probe_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan
             for index in range(plan.probe.num_nets):
                 if not (folder / f"net-{index}.npz").exists():
                     _train_net(index, folder, prepared, start, plan, runtime, reporter)
-        nets = range(plan.probe.num_nets)
-        return [folder / f"net-{index}.npz" for index in nets] + [folder / "net-0.safetensors"]
+        stems = [f"net-{index}" for index in range(plan.probe.num_nets)]
+        return [folder / f"{stem}{end}" for stem in stems for end in (".npz", ".safetensors")]
 
     inputs = {"prepare": prepared.stage.fingerprint} | ({"pretrain": start.fingerprint} if start else {})
     settings = training_settings(plan) | {"probe": asdict(plan.probe)}
-    stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter)
+    stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
     return Learned(
         stage=stage,
         evidence=_gather(stage.folder, prepared, plan.probe.num_nets),
@@ -155,6 +164,7 @@ def _gather(folder: Path, prepared: Prepared, num_nets: int) -> Evidence:
         margin_EN=np.concatenate([record["margin_EN"] for record in records]),
         net_E=np.repeat(np.arange(num_nets), recorded),
         group_N=prepared.table.group_N,
+        disagreement_N=prepared.table.disagreement_N,
     )
 
 

@@ -14,6 +14,7 @@ from noisyclean.base.files import read_json, write_json
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, overlay
 from noisyclean.data.decode import UnreadableImage, peek_size
+from noisyclean.data.depth import choose_window
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import LabelTable
 
@@ -62,6 +63,7 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
     runtime = choose_runtime(request.device)
     is_small_machine = runtime.device.type == "cpu"
     size_px, size_reason = _choose_size(request.size, table, most=64 if is_small_machine else 224)
+    (black, white), depth_reason = choose_window(table.file_N.tolist())
     backbone, backbone_reason = _choose_backbone(request.backbone, size_px, is_small_machine)
     simclr, simclr_reason = _plan_simclr(request, len(table), is_small_machine)
     probe, probe_reason = _plan_probe(request.preset, len(table), is_small_machine)
@@ -74,12 +76,13 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
         threads=runtime.threads,
         backbone=backbone,
         augment=augment,
-        prepare=PrepareConfig(size_px=size_px, max_bad=request.max_bad),
+        prepare=PrepareConfig(size_px=size_px, black=black, white=white, max_bad=request.max_bad),
         simclr=simclr,
         probe=probe,
         reasons={
             **runtime.reasons,
             "size": size_reason,
+            "depth": depth_reason,
             "backbone": backbone_reason,
             "augment": augment_reason,
             "simclr": simclr_reason,

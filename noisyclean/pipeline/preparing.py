@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from noisyclean.base.files import write_text
+from noisyclean.base.files import exclusive_lock, fingerprint, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.config import Plan
+from noisyclean.data.conflicts import Conflicts, find_conflicts
 from noisyclean.data.decode import PixelMapping
+from noisyclean.data.formats import HEIC_ADVICE, can_read_heic, needs_heic
 from noisyclean.data.ingest import Ingested, select_rows
-from noisyclean.data.store import IMAGES, JOURNAL, ImageStore, build_store, open_store
+from noisyclean.data.journal import IMAGES, JOURNAL
+from noisyclean.data.known import KnownImages
+from noisyclean.data.store import ImageStore, build_store, open_store
 from noisyclean.errors import DataError
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.pipeline.stage import Stage, run_stage, stage_outputs
 from noisyclean.report.flags import to_csv
 from noisyclean.types import BoolArray, LabelTable, StrArray
 
-__all__ = ["Prepared", "prepare_stage"]
+__all__ = [
+    "Prepared",
+    "cache_folder",
+    "pixel_mapping",
+    "prepare_stage",
+    "quarantine_csv",
+    "refuse_too_many",
+    "stored_images",
+    "warn_before_decoding",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +55,51 @@ class Prepared:
     images_NHWI: NDArray[np.uint8]
     content_N: StrArray
     """SHA-256 of each usable file; equal where two files are the same picture."""
+    conflicts: Conflicts
+    """Usable rows whose picture has another label too."""
+    facts: Mapping[str, Any]
+    """What was read and chosen, for ``summary.json``."""
+    notes: tuple[str, ...]
+    """What was noticed while decoding."""
 
 
 def pixel_mapping(plan: Plan) -> PixelMapping:
     """How this plan turns a file into pixels."""
-    return PixelMapping(size_px=plan.prepare.size_px, policy=plan.prepare.policy)
+    window = (plan.prepare.black, plan.prepare.white)
+    return PixelMapping(size_px=plan.prepare.size_px, policy=plan.prepare.policy, window=window)
+
+
+def cache_folder(asked: str | Path | None) -> Path | None:
+    """Where decoded images are shared between runs: as asked, else ``NOISYCLEAN_CACHE_DIR``, else nowhere."""
+    named = str(asked or os.environ.get("NOISYCLEAN_CACHE_DIR", ""))
+    return Path(named).absolute() if named else None
+
+
+def stored_images(run: RunDir) -> Path:
+    """The store of a prepared run, in the run or in a cache."""
+    return next(path.parent for path in stage_outputs(run, "prepare") if path.name == IMAGES)
 
 
 def prepare_stage(
-    run: RunDir, ingested: Ingested, plan: Plan, *, inputs: Mapping[str, str], reporter: Reporter
+    run: RunDir,
+    ingested: Ingested,
+    plan: Plan,
+    *,
+    inputs: Mapping[str, str],
+    reporter: Reporter,
+    cache: Path | None = None,
+    stores: Sequence[Path] = (),
 ) -> Prepared:
     """Decode, and set aside what cannot be used.
+
+    Args:
+        run: The run directory.
+        ingested: The table.
+        plan: The plan.
+        inputs: Fingerprints of table and files.
+        reporter: Hears about the progress.
+        cache: Where decoded images are kept instead of in the run; all stores there are looked into.
+        stores: More stores to take decoded images from.
 
     Raises:
         DataError: More rows are unusable than ``--max-bad`` allows.
@@ -57,31 +107,86 @@ def prepare_stage(
     table = ingested.table
     listed = np.flatnonzero(ingested.problem_N == "")
     mapping = pixel_mapping(plan)
+    files = table.file_N[listed].tolist()
 
     def work(folder: Path) -> list[Path]:
-        files = table.file_N[listed].tolist()
-        store = build_store(folder, files, mapping, threads=plan.threads, reporter=reporter)
+        refuse_too_many(ingested, ingested.problem_N, plan.prepare.max_bad)
+        with _place_for(folder, cache, [asdict(mapping), files, ingested.stamps]) as place:
+            known = KnownImages([*stores, *_siblings(place, cache)], mapping)
+            store = build_store(place, files, mapping, threads=plan.threads, reporter=reporter, known=known)
         problem_N = _problems(ingested, store)
-        _refuse_too_many(problem_N, table, plan.prepare.max_bad)
-        outputs = [folder / IMAGES, folder / JOURNAL]
-        if (problem_N != "").any():
-            write_text(run.root / "quarantine.csv", _quarantine(table, problem_N))
+        refuse_too_many(ingested, problem_N, plan.prepare.max_bad)
+        outputs = [place / IMAGES, place / JOURNAL]
+        if (problem_N != "").any() or ingested.left_out:
+            write_text(run.root / "quarantine.csv", quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
             outputs.append(run.root / "quarantine.csv")
         return outputs
 
     stage = run_stage(run, "prepare", work, settings={"pixels": asdict(mapping)}, inputs=inputs, reporter=reporter)
-    store = open_store(stage.folder)
+    store = open_store(stored_images(run))
     problem_N = _problems(ingested, store)
     usable_N = problem_N == ""
     reporter.say(f"{int(usable_N.sum()):,} images ready, {int((~usable_N).sum()):,} rows in quarantine")
+    notes = _decoding_notes(store, table.image_path_N[listed])
+    for note in notes:
+        reporter.say(note)
+    kept = usable_N[listed]
     return Prepared(
         stage=stage,
         everything=table,
         usable_N=usable_N,
         table=select_rows(table, usable_N),
-        images_NHWI=store.images_NHWI if usable_N.all() else store.images_NHWI[usable_N[listed]],
-        content_N=store.content_N[usable_N[listed]],
+        images_NHWI=store.images_NHWI if usable_N.all() else store.images_NHWI[kept],
+        content_N=store.content_N[kept],
+        conflicts=find_conflicts(select_rows(table, usable_N), store.content_N[kept]),
+        facts=ingested.facts,
+        notes=notes,
     )
+
+
+def warn_before_decoding(ingested: Ingested, reporter: Reporter) -> None:
+    """Tell before hours of work what this installation cannot read."""
+    num_heic = needs_heic(ingested.table.file_N)
+    if num_heic and not can_read_heic():
+        reporter.warn(f"{num_heic:,} images go to quarantine: {HEIC_ADVICE}")
+
+
+def refuse_too_many(ingested: Ingested, problem_N: StrArray, max_bad: float) -> None:
+    """Stop where more rows are unusable than the user allows; rows set aside on purpose do not count.
+
+    Raises:
+        DataError: There are too many, or nothing is left.
+    """
+    table = ingested.table
+    bad = np.flatnonzero((problem_N != "") & ~ingested.set_aside_N)
+    num = int((~ingested.set_aside_N).sum())
+    if len(bad) == num:
+        raise DataError(
+            f"not one image can be used; the first, {table.image_path_N[bad[0]]!r}, {problem_N[bad[0]]}",
+            hint="Is IMAGES the right folder?",
+        )
+    if len(bad) > max_bad * num:
+        first = bad[0]
+        raise DataError(
+            f"{len(bad):,} of {num:,} rows cannot be used; "
+            f"the first is row {table.row_N[first]}, {table.image_path_N[first]!r}: {problem_N[first]}",
+            hint=f"Mend them, or go on without them: --max-bad {np.ceil(100 * len(bad) / num) / 100:.2f}",
+        )
+
+
+@contextmanager
+def _place_for(folder: Path, cache: Path | None, identity: object) -> Iterator[Path]:
+    """Where the store is built: in the stage's folder, or in the cache under a name that tells what it holds."""
+    if cache is None:
+        yield folder
+        return
+    place = cache / "stores" / fingerprint(identity)
+    with exclusive_lock(place / ".lock"):
+        yield place
+
+
+def _siblings(place: Path, cache: Path | None) -> list[Path]:
+    return [] if cache is None else [folder for folder in sorted(place.parent.iterdir()) if folder != place]
 
 
 def _problems(ingested: Ingested, store: ImageStore) -> StrArray:
@@ -91,25 +196,23 @@ def _problems(ingested: Ingested, store: ImageStore) -> StrArray:
     return problem_N
 
 
-def _refuse_too_many(problem_N: StrArray, table: LabelTable, max_bad: float) -> None:
-    bad = np.flatnonzero(problem_N != "")
-    if len(bad) == len(table):
-        raise DataError(
-            f"not one image can be used; the first, {table.image_path_N[bad[0]]!r}, {problem_N[bad[0]]}",
-            hint="Is IMAGES the right folder?",
-        )
-    if len(bad) > max_bad * len(table):
-        first = bad[0]
-        raise DataError(
-            f"{len(bad):,} of {len(table):,} rows cannot be used; "
-            f"the first is row {table.row_N[first]}, {table.image_path_N[first]!r}: {problem_N[first]}",
-            hint=f"Mend them, or go on without them: --max-bad {len(bad) / len(table):.2f}",
-        )
+def _decoding_notes(store: ImageStore, image_path_N: StrArray) -> tuple[str, ...]:
+    """What was noticed while decoding, with the images it was noticed of."""
+    names: dict[str, list[str]] = {}
+    for note, path in zip(store.note_N, image_path_N, strict=True):
+        if note:
+            names.setdefault(note, []).append(path)
+    return tuple(
+        f"{note}: {', '.join(paths[:3])}{f' and {len(paths) - 3:,} more' if len(paths) > 3 else ''}"
+        for note, paths in names.items()
+    )
 
 
-def _quarantine(table: LabelTable, problem_N: StrArray) -> str:
+def quarantine_csv(ingested: Ingested, problem_N: StrArray) -> str:
+    """The rows that cannot be used, in the order of the table, each with its reason."""
+    table = ingested.table
     bad = problem_N != ""
-    frame = pd.DataFrame(
+    listed = pd.DataFrame(
         {
             "row": table.row_N[bad],
             "image_path": table.image_path_N[bad],
@@ -117,5 +220,13 @@ def _quarantine(table: LabelTable, problem_N: StrArray) -> str:
             "reason": problem_N[bad],
         }
     )
-    frame.loc[frame["reason"] == "no label", "given_label"] = ""
-    return to_csv(frame)
+    nameless = pd.DataFrame(
+        {
+            "row": [item.row for item in ingested.left_out],
+            "image_path": "",
+            "given_label": [item.given_label for item in ingested.left_out],
+            "reason": [item.reason for item in ingested.left_out],
+        }
+    )
+    frame = pd.concat([listed, nameless], ignore_index=True) if len(nameless) else listed
+    return to_csv(frame.sort_values("row", kind="stable"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,26 @@ EDITABLE = frozenset({"flagged.csv"})
 
 
 def report_stage(
-    run: RunDir, prepared: Prepared, learned: Learned, scored: Scored, plan: Plan, *, reporter: Reporter
+    run: RunDir,
+    prepared: Prepared,
+    learned: Learned,
+    scored: Scored,
+    plan: Plan,
+    *,
+    reporter: Reporter,
+    compare: Callable[[], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Write all outputs; returns ``summary.json``."""
+    """Write all outputs; returns ``summary.json``.
+
+    Args:
+        run: The run directory.
+        prepared: Pixels and labels.
+        learned: What training recorded.
+        scored: The verdicts.
+        plan: The plan.
+        reporter: Hears about the progress.
+        compare: Says what changed since an earlier run, once ``scores.csv`` is written.
+    """
     stages = {stage.name: stage for stage in (prepared.stage, learned.stage, scored.stage)}
 
     def work(_: Path) -> list[Path]:
@@ -41,6 +58,8 @@ def report_stage(
             prepared.table,
             scored.stats,
             num_quarantined=int((~prepared.usable_N).sum()),
+            inputs=prepared.facts,
+            notes=prepared.notes,
             plan=plan.to_json(),
             stages={name: _cost(stage) for name, stage in stages.items()},
         )
@@ -52,7 +71,7 @@ def report_stage(
             _arrays(run.root / "pred_probs.npz", prepared, p_NC=scored.stats.p_NC),
             *_write_model(run.root / "model", prepared, learned, plan),
         ]
-        write_json(run.root / "summary.json", summary)
+        write_json(run.root / "summary.json", summary | ({"since": compare()} if compare is not None else {}))
         return [*outputs, run.root / "summary.json"]
 
     inputs = {"score": scored.stage.fingerprint, "prepare": prepared.stage.fingerprint}

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from noisyclean.base.files import exclusive_lock, read_json, sha256_file, write_json
 from noisyclean.errors import UsageError
 
-__all__ = ["RunDir", "open_run", "read_run"]
+__all__ = ["RunDir", "open_run", "read_run", "refuse_inside"]
 
 IDENTITY = "run.json"
 LOCK = ".lock"
@@ -28,7 +29,7 @@ class RunDir:
         """Where a stage keeps its files."""
         return self.root / name
 
-    def claim(self, verb: str, inputs: Mapping[str, str], *, describe: Mapping[str, str]) -> None:
+    def claim(self, verb: str, inputs: Mapping[str, str], *, describe: Mapping[str, Any]) -> None:
         """Say what this run is of; the first call writes it down, later ones must agree.
 
         Raises:
@@ -49,6 +50,11 @@ class RunDir:
                 f"{self.root} holds a run of other inputs: {what} changed since",
                 hint="Give a new --out, or --overwrite to replace what that run wrote.",
             )
+
+    def description(self) -> dict[str, Any]:
+        """What :meth:`claim` wrote down: where images and labels are, and how they are read."""
+        described: dict[str, Any] = read_json(self.root / IDENTITY)["describe"]
+        return described
 
     def write_keeping_edits(self, name: str, temporary: Path, written_before: str | None) -> Path:
         """Move a finished file to ``name``; if the one there was edited by hand, to ``stem.new.suffix`` beside it.
@@ -98,6 +104,18 @@ def read_run(root: Path) -> RunDir:
     if not (root / IDENTITY).exists():
         raise UsageError(f"{root}: is no noisyclean run", hint="Make one: noisyclean audit IMAGES LABELS.csv --out RUN")
     return RunDir(root)
+
+
+def refuse_inside(images: Path, out: Path, option: str = "--out") -> None:
+    """IMAGES is never written to.
+
+    Raises:
+        UsageError: ``out`` lies in it.
+    """
+    if out.resolve().is_relative_to(images.resolve()):
+        raise UsageError(
+            f"{option} {out}: lies inside IMAGES ({images}), which is never written to", hint="Name a place outside it."
+        )
 
 
 def _delete_ours(root: Path) -> None:

@@ -22,7 +22,7 @@ from noisyclean.base.files import fingerprint, read_json, sha256_file, write_jso
 from noisyclean.base.log import Reporter
 from noisyclean.pipeline.rundir import RunDir
 
-__all__ = ["Stage", "peak_memory_bytes", "run_stage"]
+__all__ = ["DONE", "Stage", "TakenOver", "peak_memory_bytes", "run_stage", "stage_outputs", "written_before"]
 
 BEGUN = "begun.json"
 DONE = "done.json"
@@ -41,6 +41,16 @@ class Stage:
     """Whether an earlier process did it."""
 
 
+@dataclass(frozen=True)
+class TakenOver:
+    """A stage's outputs, taken from an earlier run."""
+
+    mark: str
+    """Fingerprint of what is taken."""
+    bring: Callable[[Path], Iterable[Path]]
+    """Puts the outputs into the folder it is given and returns them."""
+
+
 def run_stage(
     run: RunDir,
     name: str,
@@ -50,20 +60,24 @@ def run_stage(
     inputs: Mapping[str, str],
     reporter: Reporter,
     may_be_edited: frozenset[str] = frozenset(),
+    instead: TakenOver | None = None,
 ) -> Stage:
     """Do a stage's work unless it is done.
 
     Args:
         run: The run directory.
         name: The stage, a folder in it.
-        work: Does the work in the folder it is given and returns the files that are its outputs; called again after an
-            interruption, with the files it had left.
+        work: Does the work in the folder it is given and returns the files that are its outputs, in the run or in a
+            cache; called again after an interruption, with the files it had left.
         settings: What the work depends on, JSON-like.
         inputs: Fingerprints of what it reads, by name.
         reporter: Hears why it works or does not.
         may_be_edited: Outputs, by file name, that a person may change without undoing the stage.
+        instead: Takes the outputs from an earlier run; done in place of the work.
     """
     folder = run.stage_folder(name)
+    if instead is not None:
+        work, inputs = instead.bring, {**inputs, "earlier run": instead.mark}
     identity = {"settings": dict(settings), "inputs": dict(inputs), "version": __version__}
     mark = fingerprint(identity)
     done = _read(folder / DONE)
@@ -80,13 +94,18 @@ def run_stage(
     record = {
         "fingerprint": mark,
         **identity,
-        "outputs": {path.relative_to(run.root).as_posix(): _describe(path) for path in outputs},
+        "outputs": {_name(run, path): _describe(path) for path in outputs},
         "seconds": seconds,
         "peak_memory_bytes": peak,
         "reason": reason or "first time",
     }
     write_json(folder / DONE, record)
     return Stage(name, folder, mark, seconds, peak, was_done=False)
+
+
+def stage_outputs(run: RunDir, name: str) -> list[Path]:
+    """The files a finished stage wrote, in the run or in a cache."""
+    return [run.root / output for output in read_json(run.stage_folder(name) / DONE)["outputs"]]
 
 
 def written_before(run: RunDir, name: str, output: str) -> str | None:
@@ -114,6 +133,11 @@ def _begin(folder: Path, mark: str, *, anew: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         write_json(folder / BEGUN, {"fingerprint": mark, "outputs": outputs})
+
+
+def _name(run: RunDir, path: Path) -> str:
+    """An output's path below the run; as it is where the output lives in a cache."""
+    return path.relative_to(run.root).as_posix() if path.is_relative_to(run.root) else str(path)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

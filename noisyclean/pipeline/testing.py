@@ -18,8 +18,9 @@ from noisyclean.config import Plan
 from noisyclean.data.augment import FixedView
 from noisyclean.data.batches import Pixels
 from noisyclean.data.ingest import IngestOptions, read_labels, select_rows
+from noisyclean.data.journal import IMAGES, JOURNAL, open_store
 from noisyclean.data.splits import TEST_NAMES, rows_of_split
-from noisyclean.data.store import IMAGES, JOURNAL, build_store, open_store
+from noisyclean.data.store import build_store
 from noisyclean.engine.inference import log_probabilities
 from noisyclean.errors import DataError
 from noisyclean.nn import create_backbone

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from noisyclean.types import BoolArray, FloatArray, IntArray, LabelTable, SampleStats, StrArray
+from noisyclean.types import CONFLICT, BoolArray, FloatArray, IntArray, LabelTable, SampleStats, StrArray
 
 __all__ = ["flag_table", "flagged_rows", "neutralise", "restore", "score_table", "to_csv"]
 
@@ -72,8 +72,8 @@ def flag_table(table: LabelTable, stats: SampleStats) -> pd.DataFrame:
 
 
 def flagged_rows(stats: SampleStats) -> IntArray:
-    """Rows of the flagged images, worst first; equals in the order of the table."""
-    worst_first = np.lexsort((np.arange(len(stats.flagged_N)), -stats.p_mislabeled_N))
+    """Rows of the flagged images, worst first: what contradicts itself, then by probability; equals in table order."""
+    worst_first = np.lexsort((np.arange(len(stats.flagged_N)), -stats.p_mislabeled_N, stats.issue_N != CONFLICT))
     return worst_first[stats.flagged_N[worst_first]]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ def summarise(
     stats: SampleStats,
     *,
     num_quarantined: int,
+    inputs: Mapping[str, Any],
+    notes: Sequence[str],
     plan: Mapping[str, Any],
     stages: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
@@ -42,6 +44,8 @@ def summarise(
         table: The usable rows.
         stats: Verdicts on them.
         num_quarantined: Rows of the input that could not be used.
+        inputs: What was read and how, JSON-like.
+        notes: What was noticed while decoding.
         plan: The plan, JSON-like.
         stages: Seconds and peak memory of each stage.
     """
@@ -63,7 +67,8 @@ def summarise(
         "noise_rate": {"estimate": stats.noise.rate, "low": stats.noise.low, "high": stats.noise.high},
         "transition_matrix": np.round(stats.noise.transition_CC, 6).tolist(),
         "thresholds": dict(stats.thresholds),
-        "notes": list(stats.notes),
+        "notes": [*stats.notes, *notes],
+        "input": dict(inputs),
         "plan": dict(plan),
         "stages": {name: dict(values) for name, values in stages.items()},
     }

@@ -9,8 +9,9 @@ from PIL import Image
 
 from noisyclean.base.log import Silent
 from noisyclean.data import store as store_module
-from noisyclean.data.decode import PixelMapping
-from noisyclean.data.store import JOURNAL, build_store, open_store
+from noisyclean.data.decode import PixelMapping, read_content
+from noisyclean.data.journal import JOURNAL
+from noisyclean.data.store import build_store, open_store
 from noisyclean.errors import EnvironmentProblem
 from tests.conftest import Shapes
 
@@ -46,13 +47,12 @@ def test_a_torn_journal_continues(shapes: Shapes, tmp_path: Path, monkeypatch: p
     lines = (folder / JOURNAL).read_bytes().splitlines(keepends=True)
     (folder / JOURNAL).write_bytes(b"".join(lines[:2]) + lines[2][:40])
     decoded: list[str] = []
-    real = store_module._decode_one
 
-    def spy(file: Path, mapping: PixelMapping):  # type: ignore[no-untyped-def]
+    def spy(file: Path) -> bytes:
         decoded.append(file.name)
-        return real(file, mapping)
+        return read_content(file)
 
-    monkeypatch.setattr(store_module, "_decode_one", spy)
+    monkeypatch.setattr("noisyclean.data.store.read_content", spy)
     again = build_store(folder, files_of(shapes), MAPPING, threads=1, reporter=Silent())
     assert len(decoded) == 140
     assert (again.images_NHWI == pixels).all()

@@ -41,9 +41,10 @@ def make_evidence(seed: int = 0, *, num: int = NUM, strength: float = 4.0) -> tu
         loss_EN=-given,
         margin_EN=given - others.max(axis=2),
         net_E=np.zeros(2, dtype=np.int64),
+        disagreement_N=np.clip(generator.normal(0.2 + 0.5 * wrong_N, 0.1), 0, 0.99),
         division_N=-margin_of(log_p.mean(axis=0), label_N),
         target_NC=np.exp(log_p[0]),
-        disagreement_N=-given.mean(axis=0),
+        neighbour_disagreement_N=-given.mean(axis=0),
     )
     return evidence, wrong_N
 
@@ -119,6 +120,7 @@ def test_does_not_depend_on_the_order_of_samples(name: str) -> None:
         "margin_EN": evidence.margin_EN[:, order],  # type: ignore[index]
         "division_N": evidence.division_N[order],  # type: ignore[index]
         "target_NC": evidence.target_NC[order],  # type: ignore[index]
+        "neighbour_disagreement_N": evidence.neighbour_disagreement_N[order],  # type: ignore[index]
         "disagreement_N": evidence.disagreement_N[order],  # type: ignore[index]
     }
     shuffled = dataclasses.replace(evidence, **changes)
@@ -134,6 +136,7 @@ def test_survives_evidence_that_says_nothing(name: str) -> None:
         z_ND=np.full_like(evidence.z_ND, 8**-0.5),
         loss_EN=np.full_like(evidence.loss_EN, 1.0),
         margin_EN=np.zeros_like(evidence.margin_EN),
+        disagreement_N=np.zeros(NUM),
     )
     got = score(name, flat)
     assert np.isfinite(got.suspicion_N).all()

@@ -31,7 +31,7 @@ def page_with(name: str) -> str:
     )
     stats = make_stats()
     plan = {"preset": "quick", "seed": 0, "backbone": "net", "device": "cpu", "prepare": {"size_px": 32}}
-    summary = summarise(table, stats, num_quarantined=1, plan=plan, stages={})
+    summary = summarise(table, stats, num_quarantined=1, inputs={}, notes=(), plan=plan, stages={})
     flagged = flag_table(table, stats)
     return render_page(
         title=f"Audit of {name}",

@@ -18,10 +18,10 @@ __all__ = ["TrainedNeighbours"]
 class TrainedNeighbours:
     """Disagreement of the neighbours in MOIT's projection, learnt with the labels (https://arxiv.org/abs/2012.04462)."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"disagreement_N"})
+    needs: ClassVar[frozenset[str]] = frozenset({"neighbour_disagreement_N"})
 
     def __call__(self, evidence: Evidence, *, device: torch.device) -> SignalScore:  # noqa: ARG002
         """Score every sample."""
-        assert evidence.disagreement_N is not None
-        raw_N = evidence.disagreement_N.astype("float64")
+        assert evidence.neighbour_disagreement_N is not None
+        raw_N = evidence.neighbour_disagreement_N.astype("float64")
         return SignalScore(raw_N=raw_N, suspicion_N=squash(raw_N))

@@ -173,7 +173,7 @@ class Moit:
 
     def evidence(self) -> Evidence:
         """Losses, margins, probabilities and features, and by how much the neighbours disagree."""
-        return self._recorder.evidence(self.nets(), disagreement_N=self.disagreement_of_all())
+        return self._recorder.evidence(self.nets(), neighbour_disagreement_N=self.disagreement_of_all())
 
     def disagreement_of_all(self) -> FloatArray:
         """By how much every image's neighbours disagree with its label now, the held-out images among them."""

@@ -136,7 +136,7 @@ class MoitPlus:
 
     def evidence(self) -> Evidence:
         """As the new classifier sees the images, and by how much MOIT's neighbours disagree."""
-        return self._recorder.evidence(self.nets(), disagreement_N=self.moit.disagreement_of_all())
+        return self._recorder.evidence(self.nets(), neighbour_disagreement_N=self.moit.disagreement_of_all())
 
     def state_dict(self) -> dict[str, Any]:
         """MOIT's state, and the training after it."""

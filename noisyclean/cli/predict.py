@@ -1,0 +1,52 @@
+"""``noisyclean predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from noisyclean.cli import options
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+
+__all__ = ["predict"]
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model folder such as RUN/model.", show_default=False)],
+    images: Annotated[Path, typer.Argument(help="A folder of images, or a table of paths.", show_default=False)],
+    labels: Annotated[
+        Path | None, typer.Argument(help="Table that lists images of the folder.", show_default=False)
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="The predictions, a CSV.", show_default=False)],
+    device: options.Device = "auto",
+    encoding: options.Encoding = None,
+    image_column: options.ImageColumn = None,
+    strip_prefix: options.StripPrefix = None,
+    max_bad: options.MaxBad = 0.1,
+    as_json: options.Json = False,
+) -> None:
+    """Predict the class of images with a model folder."""
+    from noisyclean.pipeline.predict import predict as run_predict
+
+    found = run_predict(
+        model,
+        images,
+        labels,
+        out=out,
+        device=device,
+        encoding=encoding,
+        image_column=image_column,
+        strip_prefix=strip_prefix,
+        max_bad=max_bad,
+        reporter=Terminal(),
+    )
+    largest = sorted(found["classes"], key=lambda row: -row["num_images"])[:10]
+    print_table("predicted", [(row["name"], f"{row['num_images']:,}") for row in largest])
+    bad = f", {found['num_bad']:,} cannot be read: {found['bad']}" if found["bad"] else ""
+    console.print(f"{found['num_images']:,} images in {out}{bad}", markup=False)
+    next_command("noisyclean", "score", "RUN", "NEW.csv")
+    if as_json:
+        print_json(found)

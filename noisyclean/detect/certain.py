@@ -1,0 +1,75 @@
+"""What is known for certain goes before what the evidence makes probable: verified labels and contradictions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from noisyclean.types import CONFLICT, BoolArray, FloatArray, IntArray, NoiseEstimate, SampleStats, StrArray
+
+__all__ = ["settle_conflicts", "settle_verified"]
+
+
+def settle_conflicts(
+    stats: SampleStats, label_N: IntArray, *, rival_N: IntArray, is_settled_N: BoolArray, reason_N: StrArray
+) -> SampleStats:
+    """Flag the rows whose picture has another label too.
+
+    At least one label of such a picture is wrong; which one, the networks' probabilities of the two decide.
+
+    Args:
+        stats: The fused verdict.
+        label_N: Given class indices.
+        rival_N: The other label; -1 where there is none.
+        is_settled_N: Where a reviewer has confirmed the other label: there the probability is 1.
+        reason_N: Where the other label is, in words.
+    """
+    rows = np.flatnonzero(rival_N >= 0)
+    given, rival = stats.p_NC[rows, label_N[rows]], stats.p_NC[rows, rival_N[rows]]
+    p_wrong = np.where(is_settled_N[rows], 1.0, rival / np.maximum(given + rival, 1e-12))
+    return _replace_rows(
+        stats,
+        rows,
+        p_mislabeled_N=p_wrong,
+        suggestion_N=rival_N[rows],
+        p_suggested_N=rival,
+        flagged_N=np.ones(len(rows), dtype=bool),
+        issue_N=np.full(len(rows), CONFLICT, dtype=object),
+        reason_N=reason_N[rows],
+    )
+
+
+def settle_verified(stats: SampleStats, label_N: IntArray, verified_N: BoolArray) -> SampleStats:
+    """Pin the labels a reviewer has confirmed or set: right, and never flagged.
+
+    The estimated noise rate loses what these labels had contributed to it.
+
+    Args:
+        stats: The verdict so far.
+        label_N: Given class indices.
+        verified_N: Which labels are known to be right.
+    """
+    rows = np.flatnonzero(verified_N)
+    pinned = _replace_rows(
+        stats,
+        rows,
+        p_mislabeled_N=np.zeros(len(rows)),
+        suggestion_N=label_N[rows],
+        p_suggested_N=stats.p_NC[rows, label_N[rows]],
+        flagged_N=np.zeros(len(rows), dtype=bool),
+        issue_N=np.full(len(rows), "", dtype=object),
+        reason_N=np.full(len(rows), "", dtype=object),
+    )
+    return replace(pinned, noise=_lowered(stats.noise, float(stats.p_mislabeled_N[rows].sum() / len(label_N))))
+
+
+def _replace_rows(stats: SampleStats, rows: IntArray, **values: FloatArray | IntArray | StrArray) -> SampleStats:
+    columns = {name: np.array(getattr(stats, name)) for name in values}
+    for name, value in values.items():
+        columns[name][rows] = value
+    return replace(stats, **columns)  # type: ignore[arg-type]
+
+
+def _lowered(noise: NoiseEstimate, by: float) -> NoiseEstimate:
+    return replace(noise, rate=max(noise.rate - by, 0.0), low=max(noise.low - by, 0.0), high=max(noise.high - by, 0.0))

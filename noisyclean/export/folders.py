@@ -1,0 +1,83 @@
+"""A folder per class, made of links to the images (copies where the disk cannot link); the images stay in place."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+__all__ = ["Placed", "place_in_folders", "safe_names"]
+
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""What some system does not allow in a name."""
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One image of the new tree."""
+
+    file: str
+    """Where the image is."""
+    label: str
+    split: str = ""
+    """The folder above the class folder; none if empty."""
+
+
+def place_in_folders(images: Sequence[Placed], target: Path) -> list[str]:
+    """Link every image into ``target/SPLIT/CLASS/NAME``; returns the new paths below ``target``.
+
+    Images of one name in one class get a number. The tree appears as a whole or not at all.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    names = safe_names(sorted({image.label for image in images} | {image.split for image in images if image.split}))
+    taken: set[str] = set()
+    places: list[str] = []
+    for image in images:
+        folder = (
+            PurePosixPath(names[image.split], names[image.label]) if image.split else PurePosixPath(names[image.label])
+        )
+        place = _free_place(folder, Path(image.file), taken)
+        taken.add(place.casefold())
+        places.append(place)
+        path = partial / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _link(image.file, path)
+    if target.exists():
+        target.rmdir()
+    partial.replace(target)
+    return places
+
+
+def safe_names(names: Sequence[str]) -> dict[str, str]:
+    """A folder name for each class: what a system forbids becomes ``_``, and different classes stay different."""
+    safe: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        base = FORBIDDEN.sub("_", name).strip(". ") or "_"
+        base = f"_{base}" if RESERVED.fullmatch(base) else base
+        candidate, number = base, 2
+        while candidate.casefold() in taken:
+            candidate, number = f"{base}_{number}", number + 1
+        taken.add(candidate.casefold())
+        safe[name] = candidate
+    return safe
+
+
+def _free_place(folder: PurePosixPath, file: Path, taken: set[str]) -> str:
+    place, number = str(folder / file.name), 2
+    while place.casefold() in taken:
+        place, number = str(folder / f"{file.stem}-{number}{file.suffix}"), number + 1
+    return place
+
+
+def _link(source: str, target: Path) -> None:
+    real = os.path.realpath(source)
+    try:
+        os.link(real, target)
+    except OSError:
+        shutil.copyfile(real, target)

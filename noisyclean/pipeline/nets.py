@@ -1,0 +1,88 @@
+"""The networks of a finished audit, ready to look at more images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from noisyclean.base.files import read_json
+from noisyclean.base.runtime import Runtime
+from noisyclean.data.batches import Pixels
+from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
+from noisyclean.errors import UsageError
+from noisyclean.nn import create_backbone
+from noisyclean.pipeline.finished import FinishedRun
+from noisyclean.pipeline.learning import training_views
+
+__all__ = ["AuditNets", "Look"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one network makes of some images; on the CPU."""
+
+    z_ND: Tensor
+    """L2-normalised pooled features."""
+    log_p_NC: Tensor
+    """Log-probabilities of the classes, averaged over the fixed views."""
+
+
+class AuditNets:
+    """The averaged networks of a run's training, with the normalisation they were trained with.
+
+    Args:
+        finished: The run.
+        runtime: Device and dtype.
+
+    Raises:
+        UsageError: The run's weights are gone.
+    """
+
+    def __init__(self, finished: FinishedRun, runtime: Runtime) -> None:
+        plan = finished.plan
+        paths = weight_files(finished)
+        missing = [path for path in paths if not path.exists()]
+        if missing:
+            raise UsageError(f"{missing[0]}: is gone", hint="Run the same audit command again; it restores it.")
+        self.runtime = runtime
+        self.nets: list[nn.Module] = []
+        for path in paths:
+            net = create_backbone(plan.backbone, num_classes=len(finished.classes), seed=plan.seed)
+            net.load_state_dict(load_file(path))
+            self.nets.append(net.to(runtime.device))
+        config: dict[str, Any] = read_json(finished.root / "model" / "config.json")["pretrained_cfg"]
+        self._augmentation = training_views(plan.augment, is_strong=False)
+        self._mean, self._std = config["mean"], config["std"]
+
+    def look(self, images_NHWI: NDArray[np.uint8]) -> list[Look]:
+        """What each network makes of some images."""
+        device = self.runtime.device
+        pixels = Pixels(
+            images_NHWI=torch.from_numpy(np.ascontiguousarray(images_NHWI)),
+            device=device,
+            mean_3=torch.tensor(self._mean, device=device),
+            std_3=torch.tensor(self._std, device=device),
+        )
+        views = evaluation_views(self._augmentation, pixels.size_px)
+        everything = torch.arange(len(pixels))
+        return [
+            Look(
+                z_ND=embed(net, pixels, everything, self.runtime).cpu(),
+                log_p_NC=log_probabilities(net, pixels, views, self.runtime).cpu(),
+            )
+            for net in self.nets
+        ]
+
+
+def weight_files(finished: FinishedRun) -> Sequence[Path]:
+    """Weights of each network of a run."""
+    folder = finished.run.stage_folder("train-probe")
+    return [folder / f"net-{index}.safetensors" for index in range(finished.plan.probe.num_nets)]

@@ -1,0 +1,223 @@
+"""``review``: annotators' verdicts merged into the labels, and nothing else changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from noisyclean.base.files import exclusive_lock, read_json, sha256_file, write_json, write_text
+from noisyclean.base.log import Reporter, Silent
+from noisyclean.data.columns import Columns, choose_columns
+from noisyclean.data.rewrite import label_changes, write_relabelled
+from noisyclean.data.tables import TextTable, read_table
+from noisyclean.errors import UsageError
+from noisyclean.export.folders import Placed, place_in_folders
+from noisyclean.pipeline.finished import FinishedRun, open_finished
+from noisyclean.pipeline.rundir import LOCK, refuse_inside
+from noisyclean.pipeline.trail import TRAIL, add_to_trail, read_trail
+from noisyclean.report.flags import to_csv
+from noisyclean.report.verdicts import Decision, Judged, Verdict, decide, read_verdicts
+
+__all__ = ["review"]
+
+SCHEMA_VERSION = 1
+WRITTEN = "review.json"
+"""In the run: SHA-256 of the tables written, so that only our own are replaced."""
+
+
+def review(
+    run: str | Path,
+    verdicts: Iterable[str | Path],
+    *,
+    out: str | Path,
+    labels: str | Path | None = None,
+    to_folders: str | Path | None = None,
+    allow_new_labels: bool = False,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Merge verdicts into the labels that were audited.
+
+    The table keeps its rows, columns, order, separators and encoding; only label cells of images that reviewers
+    relabelled change. What was merged before into the same run counts too. Where reviewers who are sure disagree, the
+    label stays as it was and the image is listed as a conflict.
+
+    Args:
+        run: A finished audit.
+        verdicts: Tables with ``image_path``, ``verdict`` and perhaps ``reviewed_label``; one file is one reviewer.
+        out: The cleaned table.
+        labels: The table to change; the audited one by default.
+        to_folders: Also a folder per class of links to the images, in a new folder.
+        allow_new_labels: Accept labels that are no class of the run.
+        overwrite: Replace ``out`` even if it is not an earlier result of ours.
+        reporter: Hears about messages.
+
+    Returns:
+        Numbers of verdicts, of images by outcome, of rows, and of rows changed.
+
+    Raises:
+        UsageError: The run is not finished, ``out`` would replace something, or the audited table changed since.
+        DataError: A verdict table cannot be understood; nothing is merged.
+    """
+    reporter = reporter or Silent()
+    finished = open_finished(Path(run))
+    files = [Path(path) for path in verdicts]
+    _refuse_targets(finished, Path(out), Path(to_folders) if to_folders else None)
+    table, columns = _table_to_change(finished, Path(labels) if labels else None)
+    merged = _read_all(files, finished, allow_new_labels=allow_new_labels)
+    for file, items in merged.items():
+        reporter.say(f"{file}: {len(items):,} verdicts")
+    fresh = [verdict for items in merged.values() for verdict in items]
+    with exclusive_lock(finished.root / LOCK):
+        decisions = decide([*read_trail(finished.root), *fresh])
+        changes = label_changes(table, columns, _new_labels(decisions), _with(decisions, "kept"))
+        _refuse_replacing(finished.root, Path(out), overwrite=overwrite)
+        write_relabelled(table, changes, Path(out))
+        num_new = add_to_trail(finished.root, fresh, decisions)
+        written = {str(Path(out).resolve()): sha256_file(Path(out))}
+        write_json(finished.root / WRITTEN, _written(finished.root) | written)
+    _report_conflicts(decisions, fresh, reporter)
+    moves = _moves(finished, decisions)
+    folder = Path(to_folders) if to_folders else None
+    if folder is not None:
+        moves = _write_folders(finished, decisions, folder, reporter)
+    if folder is not None or finished.labels is None:
+        write_text((folder or Path(out).parent) / "moves.csv", to_csv(moves))
+    outcomes = Counter(decision.outcome for decision in decisions.values())
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "num_verdicts": len(fresh),
+        "num_new_verdicts": num_new,
+        "num_reviewers": len(merged),
+        **{f"num_{name}": outcomes[name] for name in ("kept", "relabelled", "unsure", "bad", "conflict")},
+        "num_rows": len(table.frame),
+        "num_changed": len(changes),
+        "images": str(finished.images),
+        "out": str(out),
+        "trail": str(finished.root / TRAIL),
+    }
+
+
+def _read_all(files: list[Path], finished: FinishedRun, *, allow_new_labels: bool) -> dict[str, list[Verdict]]:
+    """Verdicts by reviewer; a file's name is its reviewer's, with its folder's where two are alike."""
+    images = {
+        path: Judged(given, suggested)
+        for path, given, suggested in zip(
+            finished.scores["image_path"],
+            finished.scores["given_label"],
+            finished.scores["suggested_label"],
+            strict=True,
+        )
+    }
+    stems = Counter(file.stem for file in files)
+    merged: dict[str, list[Verdict]] = {}
+    for file in files:
+        reviewer = file.stem if stems[file.stem] == 1 else f"{file.resolve().parent.name}/{file.stem}"
+        merged[reviewer] = merged.get(reviewer, []) + read_verdicts(
+            read_table(file), reviewer, images=images, classes=finished.classes, allow_new_labels=allow_new_labels
+        )
+    return merged
+
+
+def _table_to_change(finished: FinishedRun, asked: Path | None) -> tuple[TextTable, Columns]:
+    path = asked or finished.labels
+    if path is None:
+        frame = pd.DataFrame({"path": finished.scores["image_path"], "label": finished.scores["given_label"]})
+        row_N = np.arange(2, len(frame) + 2, dtype=np.int64)
+        table = TextTable(frame=frame.astype(object), path=finished.images, row_N=row_N, kind="folders")
+        return table, Columns(image="path", label="label")
+    if asked is None and (not path.exists() or sha256_file(path) != finished.labels_sha256):
+        raise UsageError(
+            f"{path}: {'changed since' if path.exists() else 'is gone that was used for'} the audit {finished.root}",
+            hint="Audit the new table, or name the table to change outright: --labels TABLE",
+        )
+    options = finished.options
+    table = read_table(path, encoding=options.encoding)
+    columns = choose_columns(
+        table, image=options.image_column, label=options.label_column, annotator=options.annotator_column
+    )
+    return table, columns
+
+
+def _new_labels(decisions: Mapping[str, Decision]) -> dict[str, str]:
+    return {path: decision.new_label for path, decision in decisions.items() if decision.new_label}
+
+
+def _with(decisions: Mapping[str, Decision], outcome: str) -> frozenset[str]:
+    return frozenset(path for path, decision in decisions.items() if decision.outcome == outcome)
+
+
+def _refuse_targets(finished: FinishedRun, out: Path, folder: Path | None) -> None:
+    if finished.labels is not None and out.resolve() == finished.labels.resolve():
+        raise UsageError(
+            "--out is the input table", hint="Name another file; the labels as they were are worth keeping."
+        )
+    refuse_inside(finished.images, out)
+    if folder is not None:
+        refuse_inside(finished.images, folder, "--to-folders")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"--to-folders {folder}: is not empty", hint="Name a new folder.")
+
+
+def _refuse_replacing(root: Path, out: Path, *, overwrite: bool) -> None:
+    if not out.exists() or overwrite:
+        return
+    if _written(root).get(str(out.resolve())) != sha256_file(out):
+        raise UsageError(
+            f"--out {out}: is there already and is no earlier result of this review",
+            hint="Name another file, or add --overwrite.",
+        )
+
+
+def _written(root: Path) -> dict[str, str]:
+    return read_json(root / WRITTEN) if (root / WRITTEN).exists() else {}
+
+
+def _report_conflicts(decisions: Mapping[str, Decision], fresh: list[Verdict], reporter: Reporter) -> None:
+    conflicts = [path for path, decision in decisions.items() if decision.outcome == "conflict"]
+    if not conflicts:
+        return
+    first = conflicts[0]
+    words = [
+        f"{verdict.reviewer} says {verdict.verdict} {verdict.new_label}".strip()
+        for verdict in fresh
+        if verdict.image_path == first
+    ]
+    reporter.warn(
+        f"reviewers disagree on {len(conflicts):,} images, which keep their labels; the first is {first} "
+        f"({'; '.join(words)}). {TRAIL} in the run lists them"
+    )
+
+
+def _moves(finished: FinishedRun, decisions: Mapping[str, Decision]) -> pd.DataFrame:
+    """Which image goes from which class to which; images judged bad go nowhere."""
+    given_of = dict(zip(finished.scores["image_path"], finished.scores["given_label"], strict=True))
+    rows = [
+        (path, given_of[path], decision.new_label)
+        for path, decision in decisions.items()
+        if path in given_of and (decision.outcome == "bad" or decision.new_label not in ("", given_of[path]))
+    ]
+    return pd.DataFrame(rows, columns=["image_path", "from_label", "to_label"], dtype=object)
+
+
+def _write_folders(
+    finished: FinishedRun, decisions: Mapping[str, Decision], folder: Path, reporter: Reporter
+) -> pd.DataFrame:
+    """Link every image that is not bad under its label; returns the moves with the new places."""
+    table = finished.read_labels().table
+    moves = _moves(finished, decisions)
+    label_of = _new_labels(decisions)
+    bad = _with(decisions, "bad")
+    rows = [row for row, path in enumerate(table.image_path_N) if path not in bad and Path(table.file_N[row]).exists()]
+    given = table.given_label()
+    split = np.full(len(table), "", dtype=object) if table.split_N is None else table.split_N
+    placed = [Placed(table.file_N[row], label_of.get(table.image_path_N[row], given[row]), split[row]) for row in rows]
+    places = place_in_folders(placed, folder)
+    reporter.say(f"{len(places):,} images in {folder}")
+    place_of = {table.image_path_N[row]: place for row, place in zip(rows, places, strict=True)}
+    return moves.assign(new_path=[place_of.get(path, "") for path in moves["image_path"]])

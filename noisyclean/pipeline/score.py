@@ -1,0 +1,301 @@
+"""``score``: new arrivals judged against a finished audit, in minutes, without training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from noisyclean.base.files import write_text
+from noisyclean.base.log import Reporter, Silent
+from noisyclean.base.runtime import choose_runtime, use_threads
+from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows
+from noisyclean.data.journal import open_store
+from noisyclean.data.stream import decode_in_blocks
+from noisyclean.detect.arrivals import Channel, confusion_of_given, fit_channel
+from noisyclean.detect.certain import settle_conflicts
+from noisyclean.detect.signal import squash
+from noisyclean.engine.neighbours import neighbours_among
+from noisyclean.errors import DataError, UsageError
+from noisyclean.ops.knn import bounded_num_neighbours, vote_against, votes
+from noisyclean.pipeline.finished import FinishedRun, open_finished
+from noisyclean.pipeline.nets import AuditNets, weight_files
+from noisyclean.pipeline.preparing import (
+    pixel_mapping,
+    quarantine_csv,
+    refuse_too_many,
+    stored_images,
+    warn_before_decoding,
+)
+from noisyclean.pipeline.rounds import inherit_options
+from noisyclean.pipeline.rundir import refuse_inside
+from noisyclean.report.flags import score_table, to_csv
+from noisyclean.types import FloatArray, IntArray, LabelTable, NoiseEstimate, SampleStats, SignalScore, StrArray
+
+__all__ = ["score"]
+
+SCHEMA_VERSION = 1
+FITTED_ROWS = 5_000
+"""Audited images the two exponents are fitted on."""
+FLOOR = 1e-2
+"""Smallest share of votes counted against a label."""
+
+
+def score(
+    run: str | Path,
+    new: str | Path,
+    *,
+    images: str | Path | None = None,
+    out: str | Path | None = None,
+    fail_above: float | None = None,
+    encoding: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    class_level: int | None = None,
+    strip_prefix: str | None = None,
+    max_bad: float = 0.1,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Judge the labels of new images with what an audit learned.
+
+    Args:
+        run: A finished audit.
+        new: Table of new images and their labels, or a folder per class.
+        images: Folder of the new images; the audited one by default, else the table's.
+        out: The scores; ``NEW.scores.csv`` in the working directory by default.
+        fail_above: Largest estimated share of wrong labels that passes.
+        encoding: Of the table.
+        image_column: Name of the column of paths.
+        label_column: Name of the column of labels.
+        class_level: Which level of folders names the class.
+        strip_prefix: Taken off every path of the table before it is looked for.
+        max_bad: Largest share of unusable rows to go on with.
+        reporter: Hears about messages and progress.
+
+    Returns:
+        Counts, the estimated share of wrong labels, and ``passed``: whether it is at most ``fail_above``.
+
+    Raises:
+        UsageError: The run is not finished, or ``out`` cannot be written there.
+        DataError: The table or the images cannot be used.
+    """
+    reporter = reporter or Silent()
+    finished = open_finished(Path(run))
+    if fail_above is not None and not 0 <= fail_above <= 1:
+        raise UsageError(f"--fail-above {fail_above}: must lie in [0, 1]")
+    options = IngestOptions(
+        encoding=encoding,
+        image_column=image_column,
+        label_column=label_column,
+        class_level=class_level,
+        strip_prefix=strip_prefix,
+    )
+    folder, ingested = _read(finished, Path(new), Path(images) if images else None, options, reporter)
+    target = Path(out) if out else Path(f"{Path(new).stem}.scores.csv")
+    refuse_inside(folder, target)
+    refuse_too_many(ingested, ingested.problem_N, max_bad)
+    seen = _look(finished, ingested, reporter)
+    problem_N = ingested.problem_N.copy()
+    problem_N[problem_N == ""] = seen.failure_N
+    refuse_too_many(ingested, problem_N, max_bad)
+    usable_N = problem_N == ""
+    stats = _judge(finished, select_rows(ingested.table, usable_N), seen)
+    write_text(target, to_csv(score_table(ingested.table, stats, usable_N)))
+    if not usable_N.all() or ingested.left_out:
+        listed = target.with_name(f"{target.stem}.quarantine.csv")
+        write_text(listed, quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
+        reporter.warn(f"{int((~usable_N).sum()) + len(ingested.left_out):,} rows cannot be judged; {listed} says why")
+    return _summary(stats, ingested, target, int((~usable_N).sum()), fail_above)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the networks make of the rows that could be looked at."""
+
+    p_NC: FloatArray
+    z_ND: FloatArray
+    margin_NC: FloatArray
+    """Log-odds of each class against the best other one, averaged over the networks."""
+    content_N: StrArray
+    failure_N: StrArray
+    """Why a row could not be looked at; as long as the rows without an earlier problem."""
+
+
+def _read(
+    finished: FinishedRun, new: Path, images: Path | None, options: IngestOptions, reporter: Reporter
+) -> tuple[Path, Ingested]:
+    """Read the arrivals with the run's classes, looking for the images where they may be."""
+    is_table = not new.is_dir()
+    folders = [images] if images is not None else [finished.images, new.parent] if is_table else [new]
+    options = inherit_options(finished, options, reporter) if is_table else options
+    folders = [folder for folder in folders if folder.is_dir()] or folders[-1:]
+    for folder in folders:
+        try:
+            ingested = read_labels(folder, new if is_table else None, options, classes=finished.classes)
+        except DataError:
+            if folder == folders[-1]:
+                raise
+            continue
+        break
+    for note in ingested.notes:
+        reporter.say(note)
+    for warning in ingested.warnings:
+        reporter.warn(warning)
+    warn_before_decoding(ingested, reporter)
+    return folder, ingested
+
+
+def _look(finished: FinishedRun, ingested: Ingested, reporter: Reporter) -> _Seen:
+    """Decode the arrivals and show them to the run's networks, block by block."""
+    plan = finished.plan
+    files = ingested.table.file_N[ingested.problem_N == ""].tolist()
+    p_parts: list[FloatArray] = []
+    z_parts: list[FloatArray] = []
+    margin_parts: list[FloatArray] = []
+    content: list[str] = []
+    failure: list[str] = []
+    with use_threads(plan.threads), reporter.track("score", total=len(files), unit="images") as meter:
+        nets = AuditNets(finished, choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype))
+        for block in decode_in_blocks(files, pixel_mapping(plan), threads=plan.threads):
+            good = np.asarray([not reason for reason in block.failure_B])
+            failure += block.failure_B
+            content += [value for value in block.content_B if value]
+            if good.any():
+                looks = nets.look(block.images_BHWI[good])
+                log_p = np.stack([look.log_p_NC.numpy() for look in looks])
+                p_parts.append(np.exp(log_p).mean(axis=0))
+                margin_parts.append(_margins(log_p).mean(axis=0))
+                z_parts.append(torch.cat([look.z_ND for look in looks], dim=1).numpy() / len(looks) ** 0.5)
+            meter.advance(len(block.failure_B))
+    if not p_parts:
+        raise DataError(f"not one of {len(files):,} images can be read; the first {failure[0] if failure else ''}")
+    return _Seen(
+        p_NC=np.concatenate(p_parts),
+        z_ND=np.concatenate(z_parts),
+        margin_NC=np.concatenate(margin_parts),
+        content_N=np.asarray(content, dtype=object),
+        failure_N=np.asarray(failure, dtype=object),
+    )
+
+
+def _margins(log_p: FloatArray) -> FloatArray:
+    """Log-odds of each class against the best other one, along the last axis."""
+    top = np.sort(log_p, axis=-1)[..., -2:]
+    best_other = np.where(log_p == top[..., 1:], top[..., :1], top[..., 1:])
+    margins: FloatArray = log_p - best_other
+    return margins
+
+
+def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats:
+    """The verdict on every arrival."""
+    known = _Known.of(finished)
+    channel = _fit(finished, known)
+    votes_NC = known.votes(seen.z_ND)
+    belief_NC = channel.believe(seen.p_NC, votes_NC)
+    posterior_NC = channel.judge(belief_NC, table.label_N)
+    rows = np.arange(len(table))
+    p_N = 1 - posterior_NC[rows, table.label_N]
+    suggestion_N: IntArray = posterior_NC.argmax(axis=1)
+    against_N = vote_against(torch.from_numpy(votes_NC), torch.from_numpy(table.label_N), floor=FLOOR).numpy() + 0.0
+    margin_N = -seen.margin_NC[rows, table.label_N]
+    rate = float(p_N.mean())
+    stats = SampleStats(
+        p_mislabeled_N=p_N,
+        p_NC=belief_NC,
+        suggestion_N=suggestion_N,
+        p_suggested_N=belief_NC[rows, suggestion_N],
+        flagged_N=p_N >= 0.5,
+        issue_N=np.where(p_N >= 0.5, "mislabelled", "").astype(object),
+        reason_N=np.full(len(table), "", dtype=object),
+        signals={
+            "logit_margin": SignalScore(raw_N=margin_N, suspicion_N=squash(margin_N)),
+            "knn_disagreement": SignalScore(raw_N=against_N, suspicion_N=against_N / -np.log(FLOOR)),
+        },
+        noise=NoiseEstimate(rate=rate, low=rate, high=rate, transition_CC=np.eye(table.num_classes)),
+    )
+    rival_N = known.rivals(seen.content_N, table.label_N)
+    nothing = np.full(len(table), "", dtype=object)
+    return settle_conflicts(
+        stats, table.label_N, rival_N=rival_N, is_settled_N=np.zeros(len(table), dtype=bool), reason_N=nothing
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The audited images: their features, and their labels where the audit believes them, its suggestion elsewhere."""
+
+    z_ND: FloatArray
+    label_N: IntArray
+    given_N: IntArray
+    content_N: StrArray
+    num_neighbours: int
+    num_classes: int
+
+    @classmethod
+    def of(cls, finished: FinishedRun) -> _Known:
+        scores = finished.scores[finished.scores["p_mislabeled"] != ""]
+        index = {name: position for position, name in enumerate(finished.classes)}
+        given_N: IntArray = np.asarray(scores["given_label"].map(index), dtype=np.int64)
+        suggested_N: IntArray = np.asarray(scores["suggested_label"].map(index), dtype=np.int64)
+        believed_N = np.where(scores["p_mislabeled"].astype(float).to_numpy() < 0.5, given_N, suggested_N)
+        store = open_store(stored_images(finished.run))
+        with np.load(finished.root / "embeddings.npz", allow_pickle=False) as arrays:
+            z_ND = arrays["z_ND"]
+        sizes_C = torch.bincount(torch.from_numpy(believed_N), minlength=len(index))
+        k = bounded_num_neighbours(finished.plan.score.num_neighbours, sizes_C)
+        return cls(z_ND, believed_N, given_N, store.content_N[store.failure_N == ""], k, len(index))
+
+    def votes(self, z_MD: FloatArray, *, own_row_M: IntArray | None = None) -> FloatArray:
+        """Shares of the classes among the audited neighbours of some images, which may be audited ones themselves."""
+        index_MK = neighbours_among(
+            torch.from_numpy(z_MD),
+            torch.from_numpy(self.z_ND),
+            num_neighbours=self.num_neighbours,
+            own_row_M=None if own_row_M is None else torch.from_numpy(own_row_M),
+        )
+        shares_MC: FloatArray = votes(index_MK, torch.from_numpy(self.label_N), self.num_classes).numpy()
+        return shares_MC
+
+    def rivals(self, content_M: StrArray, label_M: IntArray) -> IntArray:
+        """The believed label of an audited picture that is the same to the byte but labelled otherwise; -1 for none."""
+        by_content = dict(zip(self.content_N, self.label_N, strict=True))
+        known_M = np.asarray([by_content.get(content, -1) for content in content_M], dtype=np.int64)
+        return np.where(known_M == label_M, -1, known_M)
+
+
+def _fit(finished: FinishedRun, known: _Known) -> Channel:
+    """Fit the exponents on some of the audited images."""
+    rows: IntArray = np.arange(len(known.given_N))[:: max(1, len(known.given_N) // FITTED_ROWS)]
+    records = [
+        np.load(weights.with_suffix(".npz"), allow_pickle=False)["p_NC"][rows] for weights in weight_files(finished)
+    ]
+    count_C = np.bincount(known.given_N, minlength=known.num_classes)
+    channel_CC = confusion_of_given(np.asarray(finished.summary["transition_matrix"]), count_C)
+    votes_NC = known.votes(known.z_ND[rows], own_row_M=rows)
+    return fit_channel(np.mean(records, axis=0), votes_NC, known.given_N[rows], channel_CC)
+
+
+def _summary(
+    stats: SampleStats, ingested: Ingested, out: Path, num_bad: int, fail_above: float | None
+) -> dict[str, Any]:
+    rate = float(stats.p_mislabeled_N.mean())
+    passed = fail_above is None or rate <= fail_above
+    num, num_flagged = len(stats.flagged_N), int(stats.flagged_N.sum())
+    verdict = f"About {rate:.1%} of {num:,} new labels are wrong; {num_flagged:,} are flagged in {out}."
+    if fail_above is not None:
+        verdict += f" {'At most' if passed else 'More than'} the {fail_above:.1%} allowed."
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": verdict,
+        "num_images": num,
+        "num_quarantined": num_bad + len(ingested.left_out),
+        "num_flagged": num_flagged,
+        "noise_rate": {"estimate": rate},
+        "fail_above": fail_above,
+        "passed": passed,
+        "out": str(out),
+        "input": ingested.facts,
+    }

@@ -1,0 +1,370 @@
+"""Verdicts in, labels back, and the next round, each through the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from noisyclean.base.files import sha256_file
+from tests.conftest import Result, Run, Shapes, make_shapes
+from tests.inputs.conftest import contents
+
+SETTINGS = ("--preset", "quick", "--set", "probe.epochs=8", "--set", "probe.batch=32", "--augment", "natural")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shapes, Path]:
+    """A first round, not to be written to: 120 shapes in a table as Excel writes it, a fifth of the labels wrong."""
+    from typer.testing import CliRunner
+
+    from noisyclean.cli.app import app
+
+    shapes = make_shapes(tmp_path_factory.mktemp("first"), 120)
+    rows = zip(shapes.names, shapes.given, strict=True)
+    text = "image;label;site\r\n" + "".join(f'"{name}";{label};"a ""b""; é"\r\n' for name, label in rows)
+    shapes.labels.write_bytes(text.encode("cp1252"))
+    words = [str(word) for word in ("audit", shapes.images, shapes.labels, "--out", shapes.root / "run", *SETTINGS)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    return shapes, shapes.root / "run"
+
+
+@dataclass(frozen=True)
+class Round:
+    """A copy of the first round, to be reviewed."""
+
+    shapes: Shapes
+    run: Path
+    root: Path
+    cli: Run
+
+    @property
+    def flagged(self) -> pd.DataFrame:
+        """``flagged.csv`` as text."""
+        return pd.read_csv(self.run / "flagged.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+
+    @property
+    def worst(self) -> list[dict[str, str]]:
+        """Rows of ``flagged.csv``."""
+        with (self.run / "flagged.csv").open(newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
+
+    @property
+    def cleaned(self) -> Path:
+        """Where the cleaned table goes."""
+        return self.root / "labels.cleaned.csv"
+
+    def write(
+        self, rows: Sequence[Sequence[str]], name: str = "ann.csv", header: str = "image_path,verdict,reviewed_label"
+    ) -> Path:
+        """A verdict table."""
+        path = self.root / name
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header.split(","), *rows])
+        return path
+
+    def review(self, *words: object) -> Result:
+        """Merge into the cleaned table."""
+        return self.cli("review", self.run, *words, "--out", self.cleaned, "--json")
+
+    def changed(self) -> dict[str, tuple[str, str]]:
+        """Labels before and after, of the rows that differ; everything else must be equal to the byte."""
+        before, after = self.shapes.labels.read_bytes(), self.cleaned.read_bytes()
+        old, new = (
+            list(csv.reader(io.StringIO(text.decode("cp1252"), newline=""), delimiter=";")) for text in (before, after)
+        )
+        assert [(row[0], row[2]) for row in old] == [(row[0], row[2]) for row in new]
+        labels = {line[1] for line in old} | {line[1] for line in new}
+        blank = [text.decode("cp1252") for text in (before, after)]
+        for label in labels - {"label"}:
+            blank = [text.replace(f";{label};", ";?;") for text in blank]
+        assert blank[0] == blank[1]
+        return {a[0]: (a[1], b[1]) for a, b in zip(old, new, strict=True) if a != b}
+
+
+@pytest.fixture
+def round_(first: tuple[Shapes, Path], tmp_path: Path, cli: Run) -> Iterator[Round]:
+    """One round to play with."""
+    shapes, run = first
+    shutil.copytree(run, tmp_path / "run")
+    before = contents(shapes.images), sha256_file(shapes.labels)
+    yield Round(shapes, tmp_path / "run", tmp_path, cli)
+    assert (contents(shapes.images), sha256_file(shapes.labels)) == before
+
+
+def test_verdicts_change_just_those_labels(round_: Round) -> None:
+    paths = round_.flagged["image_path"].tolist()
+    suggested = dict(zip(paths, round_.flagged["suggested_label"], strict=True))
+    given = dict(zip(paths, round_.flagged["given_label"], strict=True))
+    other = next(name for name in ("bar", "disc", "ring") if name not in (suggested[paths[1]], given[paths[1]]))
+    verdicts = [
+        (paths[0], "relabel", ""),
+        (paths[1], "Relabel ", other),
+        (paths[2], "keep", ""),
+        (paths[3], "UNSURE", ""),
+        (paths[4], "bad", ""),
+        (paths[5], "", ""),
+    ]
+    done = round_.review(round_.write(verdicts))
+    assert done.exit_code == 0, done.stderr
+    assert round_.changed() == {paths[0]: (given[paths[0]], suggested[paths[0]]), paths[1]: (given[paths[1]], other)}
+    counts = {name: done.json[f"num_{name}"] for name in ("kept", "relabelled", "unsure", "bad", "conflict", "changed")}
+    assert counts == {"kept": 1, "relabelled": 2, "unsure": 1, "bad": 1, "conflict": 0, "changed": 2}
+    assert done.stderr.splitlines()[-1].startswith("next: noisyclean audit ")
+
+
+def as_excel_writes(frame: pd.DataFrame) -> bytes:
+    """BOM, semicolons, CRLF; columns dropped and in another order; words in capitals."""
+    frame = frame[["verdict", "suggested_label", "image_path", "reviewed_label", "given_label"]]
+    return frame.to_csv(index=False, sep=";", lineterminator="\r\n").encode("utf-8-sig")
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        pytest.param(as_excel_writes, id="Excel, UTF-8"),
+        pytest.param(lambda frame: frame.to_csv(index=False, sep=";").encode("cp1252"), id="Excel, ANSI"),
+        pytest.param(lambda frame: frame.to_csv(index=False, sep="\t").encode("utf-16"), id="Excel, Unicode text"),
+        pytest.param(lambda frame: b"sep=;\r\n" + frame.to_csv(index=False, sep=";").encode(), id="sep= line"),
+        pytest.param(lambda frame: frame.to_csv(index=False, quoting=csv.QUOTE_ALL).encode(), id="everything quoted"),
+        pytest.param(
+            lambda frame: frame.rename(columns=str.upper).to_csv(index=False).encode(), id="header in capitals"
+        ),
+    ],
+)
+def test_our_table_after_a_spreadsheet(round_: Round, rewrite: object) -> None:
+    assert callable(rewrite)
+    frame = round_.flagged
+    frame.loc[:9, "verdict"] = "relabel"
+    path = round_.root / "flagged (1).csv"
+    path.write_bytes(rewrite(frame))
+    done = round_.review(path)
+    assert done.exit_code == 0, done.stderr
+    expected = {
+        row["image_path"]: (row["given_label"], row["suggested_label"]) for _, row in frame.iloc[:10].iterrows()
+    }
+    assert round_.changed() == expected
+
+
+def test_the_verdicts_the_page_downloads(round_: Round) -> None:
+    cells = round_.flagged.loc[:1, ["image_path", "given_label", "suggested_label"]].to_numpy().tolist()
+    lines = [",".join(f'"{cell}"' for cell in [*row, "relabel", ""]) for row in cells]
+    text = "\ufeffimage_path,given_label,suggested_label,verdict,reviewed_label\n" + "\n".join(lines) + "\n"
+    path = round_.root / "verdicts.csv"
+    path.write_text(text, encoding="utf-8")
+    assert round_.review(path).json["num_changed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        pytest.param(("{0}", "wrong", ""), "verdict 'wrong' is unknown", id="another word"),
+        pytest.param(("{0}", "relable", ""), "did you mean relabel?", id="a slip"),
+        pytest.param(("{0}", "relabel", "dics"), "did you mean 'disc'?", id="a label with a slip"),
+        pytest.param(("{0}", "relabel", "wolf"), "label 'wolf' is no class of the run", id="a new label"),
+        pytest.param(("nowhere.png", "keep", ""), "image 'nowhere.png' is not in the run", id="a strange image"),
+        pytest.param(("{0}", "keep", "{suggested}"), "verdict keep, but reviewed_label is", id="a contradiction"),
+        pytest.param(("{clean}", "relabel", ""), "the run suggests no other label", id="no suggestion"),
+    ],
+)
+def test_what_cannot_be_understood_names_the_row(round_: Round, row: tuple[str, ...], said: str) -> None:
+    worst = round_.worst
+    scores = pd.read_csv(round_.run / "scores.csv", dtype=str)
+    clean = scores.loc[scores["given_label"] == scores["suggested_label"], "image_path"]
+    if "{clean}" in row and clean.empty:
+        pytest.skip("the fusion always suggests another label")
+    words = {"suggested": worst[0]["suggested_label"], "clean": next(iter(clean), "")}
+    bad = [cell.format(worst[0]["image_path"], **words) for cell in row]
+    path = round_.write([(worst[1]["image_path"], "keep", ""), bad])
+    done = round_.review(path)
+    assert done.exit_code == 3
+    assert f"row 3: {said}" in done.stderr or ("row 3: " in done.stderr and said in done.stderr)
+    assert "Nothing was merged" in done.stderr
+    assert not round_.cleaned.exists()
+    assert not (round_.run / "verdicts.log.csv").exists()
+
+
+def test_new_labels_where_they_are_allowed(round_: Round) -> None:
+    path = round_.worst[0]["image_path"]
+    done = round_.review(round_.write([(path, "relabel", "wolf")]), "--allow-new-labels")
+    assert done.exit_code == 0
+    assert round_.changed()[path][1] == "wolf"
+
+
+def test_a_label_the_encoding_lacks_is_refused(round_: Round) -> None:
+    path = round_.worst[0]["image_path"]
+    done = round_.review(round_.write([(path, "relabel", "狼")]), "--allow-new-labels")
+    assert done.exit_code == 3
+    assert "cannot be written in cp1252" in done.stderr
+    assert not round_.cleaned.exists()
+
+
+def test_a_label_typed_into_an_empty_row_is_a_relabel(round_: Round) -> None:
+    row = round_.worst[0]
+    done = round_.review(round_.write([(row["image_path"], "", row["suggested_label"].upper())]))
+    assert done.json["num_relabelled"] == 1
+
+
+@pytest.mark.parametrize("missing", ["image_path", "verdict"])
+def test_a_table_without_the_columns(round_: Round, missing: str) -> None:
+    header = "image_path,verdict,reviewed_label".replace(missing, "something")
+    done = round_.review(round_.write([("000.png", "keep", "")], header=header))
+    assert done.exit_code == 3
+    assert f"has no column {missing}" in done.stderr
+
+
+def test_verdicts_of_another_run_are_noticed(round_: Round) -> None:
+    row = round_.worst[0]
+    path = round_.write([(row["image_path"], "keep", row["suggested_label"])], header="image_path,verdict,given_label")
+    done = round_.review(path)
+    assert done.exit_code == 3
+    assert "are these verdicts of another run?" in done.stderr
+
+
+def test_reviewers_who_disagree_are_reported(round_: Round) -> None:
+    paths = round_.flagged["image_path"].tolist()
+    ann = round_.write([(paths[0], "relabel", ""), (paths[1], "relabel", ""), (paths[2], "unsure", "")], "ann.csv")
+    bob = round_.write([(paths[0], "keep", ""), (paths[1], "relabel", ""), (paths[2], "relabel", "")], "bob.csv")
+    done = round_.review(ann, bob)
+    assert done.exit_code == 0
+    assert "reviewers disagree on 1 images" in done.stderr
+    assert set(round_.changed()) == {paths[1], paths[2]}
+    trail = pd.read_csv(round_.run / "verdicts.log.csv", dtype=str, keep_default_na=False)
+    assert trail.loc[trail["image_path"] == paths[0], "outcome"].tolist() == ["conflict", "conflict"]
+    assert trail["reviewer"].tolist() == ["ann"] * 3 + ["bob"] * 3
+
+
+def test_reviews_add_up_and_the_trail_only_grows(round_: Round) -> None:
+    paths = round_.flagged["image_path"].tolist()
+    ann = round_.write([(paths[0], "relabel", "")], "ann.csv")
+    assert round_.review(ann).json["num_new_verdicts"] == 1
+    once = (round_.run / "verdicts.log.csv").read_bytes()
+    assert round_.review(ann).json["num_new_verdicts"] == 0
+    assert (round_.run / "verdicts.log.csv").read_bytes() == once
+    bob = round_.write([(paths[1], "relabel", "")], "bob.csv")
+    round_.review(bob)
+    assert set(round_.changed()) == {paths[0], paths[1]}
+    assert (round_.run / "verdicts.log.csv").read_bytes().startswith(once)
+    round_.review(round_.write([(paths[0], "keep", "")], "ann.csv"))
+    assert set(round_.changed()) == {paths[1]}
+
+
+def test_what_review_will_not_overwrite(round_: Round) -> None:
+    verdicts = round_.write([(round_.worst[0]["image_path"], "keep", "")])
+    same = round_.cli("review", round_.run, verdicts, "--out", round_.shapes.labels)
+    assert same.exit_code == 2
+    assert "--out is the input table" in same.stderr
+    inside = round_.cli("review", round_.run, verdicts, "--out", round_.shapes.images / "x.csv")
+    assert inside.exit_code == 2
+    round_.cleaned.write_text("mine")
+    refused = round_.review(verdicts)
+    assert refused.exit_code == 2
+    assert "is no earlier result" in refused.stderr
+    assert round_.review(verdicts, "--overwrite").exit_code == 0
+    assert round_.review(verdicts).exit_code == 0
+
+
+def test_a_table_that_changed_since_is_refused(round_: Round) -> None:
+    original = round_.shapes.labels.read_bytes()
+    verdicts = round_.write([(round_.worst[0]["image_path"], "relabel", "")])
+    try:
+        round_.shapes.labels.write_bytes(original + b"\r\n")
+        refused = round_.review(verdicts)
+        assert refused.exit_code == 2
+        assert "changed since the audit" in refused.stderr
+        assert round_.review(verdicts, "--labels", round_.shapes.labels).exit_code == 0
+    finally:
+        round_.shapes.labels.write_bytes(original)
+
+
+def test_an_unfinished_run_is_refused(round_: Round) -> None:
+    (round_.run / "summary.json").unlink()
+    done = round_.review(round_.write([]))
+    assert done.exit_code == 2
+    assert "is not finished" in done.stderr
+
+
+def test_a_folder_per_class_of_links(round_: Round) -> None:
+    row = round_.worst[0]
+    worse = round_.worst[1]["image_path"]
+    verdicts = round_.write([(row["image_path"], "relabel", ""), (worse, "bad", "")])
+    tree = round_.root / "sorted"
+    assert round_.review(verdicts, "--to-folders", tree).exit_code == 0
+    placed = {path.name: path.parent.name for path in tree.rglob("*.png")}
+    given = dict(zip(round_.shapes.names, round_.shapes.given, strict=True))
+    assert placed == {name: label for name, label in given.items() if name != worse} | {
+        row["image_path"]: row["suggested_label"]
+    }
+    moves = pd.read_csv(tree / "moves.csv", dtype=str, keep_default_na=False)
+    assert moves.to_numpy().tolist() == [
+        [
+            row["image_path"],
+            row["given_label"],
+            row["suggested_label"],
+            f"{row['suggested_label']}/{row['image_path']}",
+        ],
+        [worse, given[worse], "", ""],
+    ]
+    assert round_.cli("audit", tree, "--out", round_.root / "x", "--dry-run").exit_code == 0
+    again = round_.review(verdicts, "--to-folders", tree)
+    assert again.exit_code == 2
+    assert "is not empty" in again.stderr
+
+
+def test_the_next_round(round_: Round) -> None:
+    frame = round_.flagged
+    frame.loc[:, "verdict"] = ["relabel" if index % 3 else "keep" for index in range(len(frame))]
+    frame.loc[3, "verdict"] = "bad"
+    frame = frame.iloc[:5]
+    verdicts = round_.write(frame[["image_path", "verdict", "reviewed_label"]].to_numpy().tolist())
+    assert round_.review(verdicts).exit_code == 0
+    words = (round_.shapes.images, round_.cleaned, "--reuse", round_.run, "--out", round_.root / "run-2", "--json")
+    done = round_.cli("audit", *words)
+    assert done.exit_code == 0, done.stderr
+    assert "as in" in done.stderr
+    assert "augment natural" in done.stderr
+    assert "0 images decoded, 119 were there already" in done.stderr
+    assert "probe 1 of" not in done.stderr
+    since = done.json["since"]
+    assert since["num_verified"] == 4
+    assert since["num_labels_changed"] == 3
+    assert since["num_new_images"] == 0
+    scores = pd.read_csv(round_.root / "run-2" / "scores.csv", dtype=str, keep_default_na=False)
+    verified = scores[scores["image_path"].isin(frame["image_path"].drop(3))]
+    assert (verified["flagged"] == "false").all()
+    assert (verified["p_mislabeled"] == "0").all()
+    bad = scores[scores["image_path"] == frame.loc[3, "image_path"]].iloc[0]
+    assert bad["p_mislabeled"] == ""
+    assert (round_.root / "run-2" / "train-probe" / "net-0.safetensors").exists()
+    assert round_.cli("audit", *words).json == done.json
+    third = round_.cli("audit", *words[:3], round_.root / "run-2", "--out", round_.root / "run-3", "--json")
+    assert third.exit_code == 0, third.stderr
+    assert third.json["since"]["num_verified"] == 4
+
+
+def test_many_changed_labels_train_again(round_: Round) -> None:
+    frame = round_.flagged
+    frame["verdict"] = "relabel"
+    verdicts = round_.write(frame[["image_path", "verdict", "reviewed_label"]].to_numpy().tolist())
+    assert round_.review(verdicts).exit_code == 0
+    words = (round_.shapes.images, round_.cleaned, "--reuse", round_.run, "--out", round_.root / "run-2")
+    done = round_.cli("audit", *words)
+    assert "the networks are trained again, because that is" in done.stderr
+    assert "probe 1 of 1" in done.stderr
+    assert "decode:" not in done.stderr
+    scores = pd.read_csv(round_.root / "run-2" / "scores.csv", dtype=str, keep_default_na=False)
+    assert not (scores.loc[scores["image_path"].isin(frame["image_path"]), "flagged"] == "true").any()
+
+
+def test_labels_that_are_not_the_reviewers_are_not_pinned(round_: Round) -> None:
+    verdicts = round_.write([(round_.worst[0]["image_path"], "relabel", "")])
+    assert round_.review(verdicts).exit_code == 0
+    words = (round_.shapes.images, round_.shapes.labels, "--reuse", round_.run, "--out", round_.root / "run-2")
+    done = round_.cli("audit", *words)
+    assert "1 labels are not what the reviewers decided and are not pinned" in done.stderr
