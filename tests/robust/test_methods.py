@@ -18,7 +18,14 @@ from tests.robust.toy import Killed, KilledAt, make_data, make_method, run, same
 every_method = pytest.mark.parametrize("name", methods.names())
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "dividemix": {"num_nets": 2, "learn": "mixmatch", "guess": "step", "num_views": 2, "lambda_u": 25.0},
+    "dividemix": {
+        "num_nets": 2,
+        "learn": "mixmatch",
+        "guess": "step",
+        "num_views": 2,
+        "lambda_u": 25.0,
+        "confidence_penalty": "asymmetric",
+    },
     "elr-plus": {"num_nets": 2, "predicts_with_average": False, "refines_labels": True},
     "moit": {"ssl": "code", "guess": "step", "ema_decay": 0.0},
     "moit-plus": {"plus_is_constant": True, "ema_decay": 0.0},
