@@ -105,9 +105,9 @@ def is_asymmetric(predicted_N: Tensor, label_N: Tensor, num_classes: int) -> boo
     """Whether labels that a net does not agree with go to one class rather than to all alike.
 
     Of every predicted class, the share that the commonest other label has among the labels that disagree: 1 / (C - 1)
-    where wrong labels are drawn from all classes, 1 where a class is only ever taken for one other. Their mean, weighted
-    by how often each class is disagreed with, is compared with the middle of the two. Two classes are always
-    asymmetric; without any disagreement nothing is.
+    where wrong labels are drawn from all classes, 1 where a class is only ever taken for one other. The mean over all
+    labels that disagree is compared with the middle of the two. Two classes are always asymmetric; without any
+    disagreement nothing is.
 
     Args:
         predicted_N: What a net predicts that has not memorised the labels.
