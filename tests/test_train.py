@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import noisyclean.nn
@@ -128,6 +129,23 @@ def test_the_model_folder_gives_the_same_logits_in_timm(trained: Trained, method
         assert torch.allclose(model(images), ours(images), atol=1e-5)
     assert read_json(run / "model" / "config.json")["label_names"] == ["bar", "disc", "ring"]
     assert "local-dir" in (run / "model" / "README.md").read_text()
+
+
+def test_predict_and_timm_agree_on_image_files(cli: Run, trained: Trained, tmp_path: Path) -> None:
+    shapes, run = trained("dividemix")
+    assert cli("predict", run / "model", shapes.images, "--out", tmp_path / "p.csv").exit_code == 0
+    model = timm.create_model(f"local-dir:{run / 'model'}", pretrained=True).eval()
+    cfg = read_json(run / "model" / "config.json")["pretrained_cfg"]
+    mean, std = (torch.tensor(cfg[name]).view(3, 1, 1) for name in ("mean", "std"))
+    rows = read(tmp_path / "p.csv")[::9]
+    pixels = torch.stack(
+        [torch.tensor(np.asarray(Image.open(shapes.images / row["image_path"]))).permute(2, 0, 1) for row in rows]
+    )
+    with torch.inference_mode():
+        p = model((pixels / 255 - mean) / std).softmax(dim=1)
+    assert p.amax(dim=1).tolist() == pytest.approx([float(row["probability"]) for row in rows], abs=1e-5)
+    names = [cfg["label_names"][index] for index in p.argmax(dim=1)]
+    assert names == [row["predicted_label"] for row in rows]
 
 
 def test_signals_of_the_training_are_columns_of_its_scores(trained: Trained) -> None:
