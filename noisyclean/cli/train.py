@@ -17,7 +17,7 @@ Method = Annotated[
     str | None,
     typer.Option(
         help="dividemix, elr-plus, moit, moit-plus, cross-entropy or mixmatch-oracle (needs --truth).",
-        show_default="dividemix; with --preset quick what wins there",
+        show_default="dividemix",
     ),
 ]
 StartFrom = Annotated[

@@ -92,7 +92,7 @@ def train(
             folder per class.
         out: The run directory.
         method: ``dividemix``, ``elr-plus``, ``moit``, ``moit-plus``, ``cross-entropy``, ``mixmatch-oracle`` or a
-            plugin's; by default dividemix, with ``preset="quick"`` the method that wins at that budget.
+            plugin's; by default dividemix.
         init: What the networks start from: ``simclr``, ``scratch``, ``pretrained:NAME`` (may download),
             ``local-dir:PATH`` or ``run:RUN``.
         test: Table of images with clean labels, to judge by; never trained on, never selected by.

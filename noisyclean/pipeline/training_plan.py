@@ -27,7 +27,7 @@ PASSES = {
 FEWEST_STEPS = 1_500
 """Of few images so many steps are made with cross-entropy, whatever the preset pays for."""
 QUICK_METHOD = "dividemix"
-"""Default of ``--preset quick``: the method that won at that budget, ``docs/benchmarks.md``."""
+"""Default of ``--preset quick``; that it wins there is not shown yet, ``docs/measurements-training.md``."""
 OWN_STAGES = frozenset({"budget", "holdout", "robust"})
 STAGES = OWN_STAGES | {"prepare", "simclr", "score"}
 """What ``--set`` may change."""
@@ -152,7 +152,7 @@ def _choose_method(asked: str | None, preset: str) -> tuple[str, str]:
         methods.get(asked)
         return asked, f"{asked}: as asked"
     if preset == "quick":
-        return QUICK_METHOD, f"{QUICK_METHOD}: won at this budget (docs/benchmarks.md)"
+        return QUICK_METHOD, f"{QUICK_METHOD}: the default of quick (docs/measurements-training.md compares)"
     return "dividemix", "dividemix: the default"
 
 
