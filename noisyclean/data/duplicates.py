@@ -19,7 +19,7 @@ __all__ = ["merge_groups", "near_duplicates"]
 CELLS = 8
 WINDOW = 4
 """Later entries of a sorted list that each entry is compared with."""
-ALIKE = 0.12
+ALIKE = 0.15
 """Root mean square difference, in standard deviations of the pixels, up to which two pictures are nearly the same."""
 LEAST_CONTRAST = 8.0
 """Standard deviation of pixels below which a picture is too plain to be told apart from another by its pixels."""

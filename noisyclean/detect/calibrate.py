@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from noisyclean.ops.bells import fit_bells
 from noisyclean.types import FloatArray
 
 __all__ = ["Calibration", "calibrate"]
 
-MOST_ROUNDS = 500
-TOLERANCE = 1e-6
-LEAST_SEPARATION = 1.0
+LEAST_DISTANCE = 1.0
 """Distance of the two means, in widths, below which the curves are kept apart by this much: without it a nearly clean
 set would split its own bell in two."""
 
@@ -40,23 +39,9 @@ def calibrate(score_N: FloatArray, rate: float) -> Calibration:
         score_N: Log-odds that the label is wrong, roughly; higher is worse.
         rate: Share of wrong labels, in (0, 1).
     """
-    rate = float(np.clip(rate, 1 / (2 * len(score_N)), 1 - 1 / (2 * len(score_N))))
-    spread = max(float(score_N.std()), 1e-9)
-    prior = np.log(rate / (1 - rate))
-    posterior_N = expit(3 * (score_N - np.quantile(score_N, 1 - rate)) / spread)
-    slope = 0.0
-    for _ in range(MOST_ROUNDS):
-        wrong = posterior_N.sum()
-        high = (posterior_N @ score_N) / wrong
-        low = ((1 - posterior_N) @ score_N) / (len(score_N) - wrong)
-        variance = (posterior_N @ (score_N - high) ** 2 + (1 - posterior_N) @ (score_N - low) ** 2) / len(score_N)
-        variance = max(float(variance), 1e-12)
-        slope = float(max(high - low, LEAST_SEPARATION * np.sqrt(variance)) / variance)
-        updated_N = expit(slope * (score_N - (high + low) / 2) + prior)
-        change = np.abs(updated_N - posterior_N).max()
-        posterior_N = updated_N
-        if change < TOLERANCE:
-            break
+    edge = 1 / (2 * len(score_N))
+    rate = float(np.clip(rate, edge, 1 - edge))
+    slope = fit_bells(score_N, share=rate, least_distance=LEAST_DISTANCE).slope
     return Calibration(slope=slope, offset=_offset_for_mean(slope * score_N, rate))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import expit, logsumexp
 
 from noisyclean.detect.calibrate import calibrate
-from noisyclean.detect.rate import RateEstimate, estimate_rate
+from noisyclean.detect.rate import RateEstimate, count_if_apart, estimate_rate
 from noisyclean.errors import UsageError
 from noisyclean.ops.pooling import balance_classes, flattened_shares, margins, pool_opinions
 from noisyclean.types import (
@@ -38,8 +38,8 @@ __all__ = ["fair_opinion", "fuse"]
 TRUST_NETS = 3.0
 """Weight of the trained nets against the left-out classifier's 1; ``docs/methods/detection.md`` says why."""
 THRESHOLD = 0.5
-SURE_LOG_ODDS = 20.0
-"""Odds of 1 to 500 million: nothing here is surer."""
+SURE_LOG_ODDS = 12.0
+"""Odds of 1 to 160,000: what is surer is told apart, but hardly further away."""
 MISLABELLED = "mislabelled"
 
 
@@ -57,7 +57,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
     label_N = evidence.label_N
     log_p_NC = fair_opinion(evidence)
     against_N = -margins(log_p_NC, label_N)
-    rate = _rate(log_p_NC, label_N)
+    rate = count_if_apart(_rate(log_p_NC, label_N), against_N)
     p_N = _probability(against_N, rate)
     suggestion_N, share_N = _best_other(log_p_NC, label_N)
     flagged_N = p_N > THRESHOLD

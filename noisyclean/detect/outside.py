@@ -26,7 +26,7 @@ PENALTIES = (3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
 """Tried, in units of the mean eigenvalue's sum N: the variance of N standardised samples."""
 NUM_TRIED = 6_000
 """Samples the penalty and the temperature are chosen by."""
-TEMPERATURES = (0.5, 200.0)
+TEMPERATURES = (0.5, 30.0)
 """Range of the factor on predictions before they become probabilities."""
 
 

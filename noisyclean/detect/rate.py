@@ -6,8 +6,12 @@ in the rank of the confidence over the surer half, and the line is carried on th
 the disagreement seen there.
 
 Assumptions: over the surer half the model's errors are few against the label's; noise does not fall as images get less
-clear (the line may not fall). What cannot be known is how fast noise grows over the less sure half: the interval goes
-from no growth to twice the growth of the line. See ``docs/methods/detection.md``.
+clear (the line may not fall). What cannot be known is how fast noise grows over the less sure half; nets that have seen
+the labels are a little surer of the images whose label is right, which makes the line too steep. So the rate is halfway
+between no growth and the growth of the line, and the interval goes from none to twice that of the line. See
+``docs/methods/detection.md``.
+
+Where right and wrong labels stand clearly apart in the score, their shares are counted instead, within the interval.
 """
 
 from __future__ import annotations
@@ -16,15 +20,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from noisyclean.ops.bells import fit_bells
 from noisyclean.types import BoolArray, FloatArray
 
-__all__ = ["RateEstimate", "estimate_rate"]
+__all__ = ["RateEstimate", "count_if_apart", "estimate_rate"]
 
 SURE = 0.5
 """Share of the images that count as surer."""
 NUM_BINS = 10
 """Of the less sure half, for the cap."""
 Z95 = 1.96
+APART = 4.0
+"""Distance of two bells, in their width, from which on fewer than one in forty of either lies nearer to the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +64,24 @@ def estimate_rate(confidence_N: FloatArray, disagrees_N: BoolArray) -> RateEstim
         line_M = np.clip(start + slope * (SURE + growth * distance_M), 0, 1)
         return float(sure + np.minimum(line_M, seen_M).sum() / num)
 
-    rate = carried_on(1.0)
+    rate = carried_on(0.5)
     sampling = Z95 * np.sqrt(max(rate * (1 - rate), 1 / num) / num_sure)
     return RateEstimate(rate=rate, low=max(0.0, carried_on(0.0) - sampling), high=min(1.0, carried_on(2.0) + sampling))
+
+
+def count_if_apart(estimate: RateEstimate, score_N: FloatArray) -> RateEstimate:
+    """Replace an estimate by the share of the upper of two bells, where they hardly overlap.
+
+    Args:
+        estimate: Where to begin; its interval is not left.
+        score_N: Log-odds that the label is wrong, roughly; higher is worse.
+    """
+    bells = fit_bells(score_N, share=estimate.rate, is_share_free=True)
+    if bells.distance < APART:
+        return estimate
+    rate = float(np.clip(bells.share, estimate.low, estimate.high))
+    sampling = Z95 * np.sqrt(max(rate * (1 - rate), 1 / len(score_N)) / len(score_N))
+    return RateEstimate(rate=rate, low=max(0.0, rate - sampling), high=min(1.0, rate + sampling))
 
 
 def _rising_line(rank_M: FloatArray, share_M: FloatArray) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["RidgeSystem", "leave_out_predictions"]
+__all__ = ["RidgeSystem", "leave_out_predictions", "leave_out_views"]
 
 LEAST_LEFT = 1e-6
 """Smallest ``1 - H_ii``; a sample alone in its direction would divide by zero."""
@@ -94,6 +94,28 @@ def leave_out_predictions(
     for rows in groups:
         left_out_BC[rows] = _without_group(rotated_BD[rows], residual_BC[rows], shrink_D)
     return target_BC.double() - left_out_BC
+
+
+def leave_out_views(
+    system: RidgeSystem, rotated_BD: Tensor, view_BD: Tensor, target_BC: Tensor, penalty: float
+) -> Tensor:
+    """Predict another view of each sample by the fit without the sample.
+
+    Args:
+        system: The fit on all samples.
+        rotated_BD: Rotated features the samples are fitted by.
+        view_BD: Rotated features of the other view.
+        target_BC: Targets of the samples.
+        penalty: Ridge penalty, positive.
+
+    Returns:
+        Shape (B, C).
+    """
+    shrink_D = 1 / (system.eigenvalue_D + penalty)
+    residual_BC = target_BC.double() - system.predict(rotated_BD, penalty)
+    left_B = (1 - rotated_BD.square() @ shrink_D).clamp(min=LEAST_LEFT)
+    shared_B = (view_BD * rotated_BD) @ shrink_D
+    return system.predict(view_BD, penalty) - (shared_B / left_B)[:, None] * residual_BC
 
 
 def _without_group(rotated_GD: Tensor, residual_GC: Tensor, shrink_D: Tensor) -> Tensor:

@@ -29,7 +29,9 @@ from noisyclean.types import FloatArray, IntArray
 
 __all__ = ["Embedded", "embed_stage"]
 
-BLOCK = 500
+BLOCK_CPU = 25
+"""Images whose responses fit into a core's cache."""
+BLOCK_ACCELERATOR = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,8 @@ def _patch_features(pixels: Pixels, plan: Plan, runtime: Runtime, reporter: Repo
     )
     parts: list[Tensor] = []
     with reporter.track("embed", total=len(pixels), unit="images") as meter:
-        for index_B in torch.arange(len(pixels), device=runtime.device).split(BLOCK):
+        block = BLOCK_CPU if runtime.device.type == "cpu" else BLOCK_ACCELERATOR
+        for index_B in torch.arange(len(pixels), device=runtime.device).split(block):
             parts.append(features(pixels, index_B, runtime).half())
             meter.advance(len(index_B))
     return torch.cat(parts)
