@@ -26,10 +26,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "lambda_u": 25.0,
         "confidence_penalty": "asymmetric",
     },
-    "elr-plus": {"num_nets": 2, "predicts_with_average": False, "refines_labels": True},
+    "elr-plus": {"has_strong_views": True, "num_nets": 2, "predicts_with_average": False, "refines_labels": True},
     "moit": {"ssl": "code", "guess": "step", "ema_decay": 0.0},
     "moit-plus": {"plus_is_constant": True, "ema_decay": 0.0},
-    "mixmatch-oracle": {"form": "same-size", "learn": "mixmatch", "steps": "labelled", "has_strong_views": True},
+    "mixmatch-oracle": {
+        "form": "same-size",
+        "learn": "mixmatch",
+        "steps": "labelled",
+        "has_strong_views": True,
+        "warmup_has_strong_views": True,
+    },
     "cross-entropy": {"mixup_alpha": 0.0, "ema_decay": 0.0},
 }
 """The other branches of each method."""

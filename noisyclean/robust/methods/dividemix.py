@@ -75,6 +75,8 @@ class DivideMixSettings:
     """Views of each image, to guess from and to learn from."""
     has_strong_views: bool = False
     """Learn from strong views and guess from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
+    warmup_has_strong_views: bool = False
+    """Warm up on strong views too."""
     temperature: float = 0.5
     """Of the sharpening."""
     mixup_alpha: float = 4.0
@@ -251,7 +253,8 @@ class DivideMix:
     def _warmup_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
         """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
         index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
-        x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        views = self.data.strong if self.settings.warmup_has_strong_views else self.data.weak
+        x_BIHW = self.data.pixels.random(index_B, views, draw)
         target_BC = self._given(index_B)
         if self.settings.warmup_mixup_alpha > 0:
             x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.warmup_mixup_alpha, draw)
