@@ -317,6 +317,43 @@ def test_a_folder_per_class_of_links(round_: Round) -> None:
     assert "is not empty" in again.stderr
 
 
+def test_a_table_without_a_verdict_is_pointed_out(round_: Round) -> None:
+    done = round_.review(round_.run / "flagged.csv")
+    assert done.exit_code == 0
+    assert "no row has a verdict" in done.stderr
+    assert not round_.changed()
+
+
+def test_folders_reviewed(tmp_path: Path, cli: Run) -> None:
+    shapes = make_shapes(tmp_path / "shapes", 60)
+    tree = tmp_path / "tree"
+    for name, label in zip(shapes.names, shapes.given, strict=True):
+        (tree / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(shapes.images / name, tree / label / name)
+    run, out = tmp_path / "run", tmp_path / "review" / "labels.csv"
+    quick = ("--preset", "quick", "--set", "probe.epochs=1", "--set", "probe.batch=16")
+    assert cli("audit", tree, "--out", run, *quick).exit_code == 0
+    before = contents(tree)
+    scores = pd.read_csv(run / "scores.csv", dtype=str)
+    path, given = scores.loc[0, ["image_path", "given_label"]]
+    other = next(name for name in ("bar", "disc") if name != given)
+    (tmp_path / "ann.csv").write_text(f"image_path,verdict,reviewed_label\n{path},relabel,{other}\n")
+    words = ("review", run, tmp_path / "ann.csv", "--out", out)
+    assert cli(*words).exit_code == 0
+    cleaned = pd.read_csv(out, dtype=str)
+    assert cleaned["path"].tolist() == scores["image_path"].tolist()
+    assert (cleaned["label"] != scores["given_label"]).tolist() == [True] + [False] * 59
+    moves = pd.read_csv(out.parent / "moves.csv", dtype=str)
+    assert moves.to_numpy().tolist() == [[path, given, other]]
+    assert cli(*words).exit_code == 0
+    (out.parent / "moves.csv").write_text("mine")
+    refused = cli(*words)
+    assert refused.exit_code == 2
+    assert "moves.csv: is there already" in refused.stderr
+    assert (out.parent / "moves.csv").read_text() == "mine"
+    assert contents(tree) == before
+
+
 def test_the_next_round(round_: Round) -> None:
     frame = round_.flagged
     frame.loc[:, "verdict"] = ["relabel" if index % 3 else "keep" for index in range(len(frame))]
