@@ -11,6 +11,7 @@ from noisyclean.base.log import Reporter, Silent
 from noisyclean.config import read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.pipeline.detecting import score_stage
+from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.estimate import estimate
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.learning import pretrain_stage, probe_stage
@@ -180,7 +181,8 @@ def _run(
     prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=cache, stores=stores)
     carried = carry_over(earlier, prepared, plan, reporter=reporter)
     start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining)
-    learned = probe_stage(run, prepared, start, plan, reporter=reporter, instead=carried.evidence)
+    embedded = embed_stage(run, prepared, start, plan, reporter=reporter)
+    learned = probe_stage(run, prepared, start, embedded, plan, reporter=reporter, instead=carried.evidence)
     scored = score_stage(run, prepared, learned, plan, reporter=reporter)
     compare = None if earlier is None else partial(what_changed, earlier, run, prepared, carried)
     summary = report_stage(run, prepared, learned, scored, plan, reporter=reporter, compare=compare)
