@@ -21,12 +21,12 @@ SETTINGS = ("--preset", "quick", "--set", "probe.epochs=8", "--set", "probe.batc
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shapes, Path]:
-    """A first round, not to be written to: 120 shapes in a table as Excel writes it, a fifth of the labels wrong."""
+    """A first round, not to be written to: 240 shapes in a table as Excel writes it, a fifth of the labels wrong."""
     from typer.testing import CliRunner
 
     from noisyclean.cli.app import app
 
-    shapes = make_shapes(tmp_path_factory.mktemp("first"), 120)
+    shapes = make_shapes(tmp_path_factory.mktemp("first"), 240)
     rows = zip(shapes.names, shapes.given, strict=True)
     text = "image;label;site\r\n" + "".join(f'"{name}";{label};"a ""b""; é"\r\n' for name, label in rows)
     shapes.labels.write_bytes(text.encode("cp1252"))
@@ -366,7 +366,7 @@ def test_the_next_round(round_: Round) -> None:
     assert done.exit_code == 0, done.stderr
     assert "as in" in done.stderr
     assert "augment natural" in done.stderr
-    assert "0 images decoded, 119 were there already" in done.stderr
+    assert "0 images decoded, 239 were there already" in done.stderr
     assert "probe 1 of" not in done.stderr
     since = done.json["since"]
     assert since["num_verified"] == 4
