@@ -163,7 +163,7 @@ def test_a_prefix_of_another_machine_is_advised_and_taken_off(case: Case, prefix
     table = case.table(rows_of(names=tuple(prefix + name for name in NAMES)))
     refused = case.check(table)
     assert refused.exit_code == 3
-    assert f"12 of 12 would be found without {prefix!r}: add --strip-prefix" in refused.stderr
+    assert f"12 of 12 would be found without '{prefix}': add --strip-prefix" in refused.stderr
     done = case.check(table, "--strip-prefix", prefix)
     assert done.exit_code == 0
     assert done.json["num_unusable"] == 0
