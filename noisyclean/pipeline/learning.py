@@ -14,7 +14,7 @@ from torch import nn
 
 from noisyclean.base.files import atomic_path, write_npz
 from noisyclean.base.log import Reporter
-from noisyclean.base.runtime import Runtime, choose_runtime, use_threads
+from noisyclean.base.runtime import Runtime, choose_runtime, keep_freed_memory, use_threads
 from noisyclean.config import Plan
 from noisyclean.data.augment import Augmentation, strong, weak
 from noisyclean.data.batches import Pixels, load_pixels
@@ -172,6 +172,7 @@ def _gather(folder: Path, prepared: Prepared, num_nets: int) -> Evidence:
 def machine(plan: Plan) -> Iterator[Runtime]:
     """The plan's device, with the plan's number of threads."""
     runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
+    keep_freed_memory()
     with use_threads(plan.threads):
         yield runtime
 
