@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PRESETS",
     "BudgetConfig",
+    "EmbedConfig",
     "HoldoutConfig",
     "Plan",
     "PrepareConfig",
@@ -86,23 +87,37 @@ class SimCLRConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """Label-free features of whitened patches, https://proceedings.mlr.press/v15/coates11a.html."""
+
+    num_filters: int = 256
+    """Patches kept as filters."""
+    num_regions: int = 2
+    """Regions along each axis that responses are averaged over."""
+
+    def __post_init__(self) -> None:
+        _require(self.num_filters >= 1, f"embed.num_filters={self.num_filters}: must be at least 1")
+        _require(self.num_regions >= 1, f"embed.num_regions={self.num_regions}: must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
     """The short noisy-label training that leaves evidence: mixup and a weight average hold memorising back."""
 
     num_nets: int = 2
     """Independent nets; their evidence is averaged."""
-    epochs: int = 30
+    epochs: int = 24
     """Of each net."""
     batch: int = 128
-    lr: float = 0.1
+    lr: float = 0.2
     """Peak of the one-cycle schedule."""
     weight_decay: float = 5e-4
     mixup_alpha: float = 1.0
     """Of the Beta distribution mixup draws from; 0 switches mixup off."""
     ema_decay: float = 0.99
     """Of the weight average, per step."""
-    num_recordings: int = 4
-    """How often each net's losses and margins are recorded, the last time after its last epoch."""
+    num_recordings: int = 1
+    """How often each net's opinion is recorded, the last time after its last epoch; more of them find fewer errors."""
 
     def __post_init__(self) -> None:
         _require(self.num_nets >= 1, f"probe.num_nets={self.num_nets}: must be at least 1")
@@ -185,6 +200,7 @@ class Plan:
     prepare: PrepareConfig
     simclr: SimCLRConfig
     probe: ProbeConfig
+    embed: EmbedConfig = field(default_factory=EmbedConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     reuse: ReuseConfig = field(default_factory=ReuseConfig)
@@ -247,6 +263,14 @@ def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        return _parse_number(text)
+
+
+def _parse_number(text: str) -> Any:
+    """TOML wants a digit before the point; people do not."""
+    try:
+        return float(text)
+    except ValueError:
         return text
 
 

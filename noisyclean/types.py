@@ -96,8 +96,10 @@ class Evidence:
     num_classes: int
     z_ND: FloatArray | None = None
     """Embeddings, L2-normalised rows."""
-    p_NC: FloatArray | None = None
-    """Class probabilities: mean over the nets of each net's running mean; rows sum to 1."""
+    log_p_NC: FloatArray | None = None
+    """Log class probabilities by nets trained on the labels: their geometric mean, rows normalised."""
+    outside_log_p_NC: FloatArray | None = None
+    """Log class probabilities by a classifier fitted without the sample (and its group) on label-free features."""
     loss_EN: FloatArray | None = None
     """Cross-entropy of the given label, in nats."""
     margin_EN: FloatArray | None = None
@@ -105,7 +107,7 @@ class Evidence:
     net_E: IntArray | None = None
     """Which net each recording is of."""
     group_N: IntArray | None = None
-    """Samples of one group never vote for each other."""
+    """Samples of one group never vote for each other; pictures that are nearly the same are one group too."""
     disagreement_N: FloatArray | None = None
     """Share of an image's annotations that are not its label, in [0, 1)."""
     division_N: FloatArray | None = None
@@ -153,11 +155,11 @@ class SampleStats:
     p_mislabeled_N: FloatArray
     """Calibrated probability that the given label is wrong."""
     p_NC: FloatArray
-    """Class probabilities; rows sum to 1."""
+    """Class probabilities by what the image shows; rows sum to 1."""
     suggestion_N: IntArray
-    """Most probable class; equal to the given label where the tool would not change it."""
+    """Most probable class other than the given one; the given one where that is certain."""
     p_suggested_N: FloatArray
-    """Probability of the suggestion."""
+    """Probability of the suggestion, given everything; at most ``p_mislabeled_N``."""
     flagged_N: BoolArray
     """Whether the sample is worth a reviewer's look."""
     issue_N: StrArray

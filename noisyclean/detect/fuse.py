@@ -1,75 +1,150 @@
-"""From the signals to one probability for each label, a threshold, the noise rate and a suggestion."""
+"""From opinions on the classes to one calibrated probability for each label, the noise rate and a suggestion.
+
+The method, fair opinion pooling, in five steps; assumptions and measurements are in ``docs/methods/detection.md``:
+
+1. Each opinion's class biases are taken out (:func:`~noisyclean.ops.pooling.balance_classes`).
+2. The opinions are pooled, trained nets before the left-out classifier (:func:`~noisyclean.ops.pooling.pool_opinions`).
+3. The noise rate is read off the images the pool is sure of (:mod:`noisyclean.detect.rate`).
+4. The margin of the given label becomes a probability that agrees with that rate (:mod:`noisyclean.detect.calibrate`).
+5. What speaks against a label by more than half is flagged.
+
+The signals are shown beside the probability; they are not part of it, because every one of them reads the same nets.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import norm, rankdata
+from scipy.special import expit, logsumexp
 
-from noisyclean.ops.mixture import fit_two_components
-from noisyclean.types import Evidence, FloatArray, IntArray, NoiseEstimate, SampleStats, SignalScore, StrArray
+from noisyclean.detect.calibrate import calibrate
+from noisyclean.detect.rate import RateEstimate, count_if_apart, estimate_rate
+from noisyclean.errors import UsageError
+from noisyclean.ops.pooling import balance_classes, flattened_shares, margins, pool_opinions
+from noisyclean.types import (
+    BoolArray,
+    Evidence,
+    FloatArray,
+    IntArray,
+    NoiseEstimate,
+    SampleStats,
+    SignalScore,
+    StrArray,
+)
 
-__all__ = ["fuse"]
+__all__ = ["fair_opinion", "fuse"]
+
+TRUST_NETS = 3.0
+"""Weight of the trained nets against the left-out classifier's 1; ``docs/methods/detection.md`` says why."""
+THRESHOLD = 0.5
+SURE_LOG_ODDS = 12.0
+"""Odds of 1 to 160,000: what is surer is told apart, but hardly further away."""
+MISLABELLED = "mislabelled"
 
 
 def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tuple[str, ...]) -> SampleStats:
-    """Fuse the signals.
+    """Judge every label.
 
-    Normal scores of the signals are averaged, and a two-component mixture on the average gives the probability.
+    Args:
+        evidence: With at least one opinion, ``log_p_NC`` or ``outside_log_p_NC``.
+        scores: Signals, carried through.
+        classes: Names of the classes.
+
+    Raises:
+        UsageError: There is no opinion to judge by.
     """
-    assert evidence.p_NC is not None
-    normal_scores = [norm.ppf((rankdata(score.raw_N) - 0.5) / len(score.raw_N)) for score in scores.values()]
-    fused_N = np.mean(normal_scores, axis=0)
-    mixture = fit_two_components(scores["logit_margin"].raw_N)
-    assert mixture is not None
-    p_N = np.sort(expit(mixture.log_odds_high(scores["logit_margin"].raw_N)))[rankdata(fused_N, method="ordinal") - 1]
-    suggestion_N = _suggest(evidence.p_NC, evidence.label_N)
-    flagged_N = p_N >= 0.5
-    rate = float(p_N.mean())
+    label_N = evidence.label_N
+    log_p_NC = fair_opinion(evidence)
+    against_N = -margins(log_p_NC, label_N)
+    rate = count_if_apart(_rate(log_p_NC, label_N), against_N)
+    p_N = _probability(against_N, rate)
+    suggestion_N, share_N = _best_other(log_p_NC, label_N)
+    flagged_N = p_N > THRESHOLD
+    p_NC = np.exp(log_p_NC)
     return SampleStats(
         p_mislabeled_N=p_N,
-        p_NC=evidence.p_NC,
+        p_NC=p_NC,
         suggestion_N=suggestion_N,
-        p_suggested_N=evidence.p_NC[np.arange(len(p_N)), suggestion_N],
+        p_suggested_N=p_N * share_N,
         flagged_N=flagged_N,
-        issue_N=np.where(flagged_N, "mislabelled", "").astype(object),
-        reason_N=_reasons(evidence, flagged_N, suggestion_N, classes),
+        issue_N=np.where(flagged_N, MISLABELLED, "").astype(object),
+        reason_N=_reasons(p_NC, label_N, flagged_N, suggestion_N, classes),
         signals=scores,
-        noise=NoiseEstimate(rate=rate, low=rate, high=rate, transition_CC=_transitions(evidence, p_N)),
+        noise=NoiseEstimate(
+            rate=rate.rate, low=rate.low, high=rate.high, transition_CC=_transitions(p_NC, label_N, p_N)
+        ),
+        thresholds=dict.fromkeys(classes, THRESHOLD),
         notes=tuple(note for score in scores.values() for note in score.notes),
     )
 
 
-def _suggest(p_NC: FloatArray, label_N: IntArray) -> IntArray:
-    others = p_NC.copy()
-    others[np.arange(len(label_N)), label_N] = -1
-    best_N: IntArray = others.argmax(axis=1).astype(np.int64)
-    return best_N
+def fair_opinion(evidence: Evidence) -> FloatArray:
+    """Pool the opinions that exist, each balanced over the classes; log-probabilities (N, C), float64.
+
+    How uneven the classes really are is hidden by the noise: they are taken to be as even as the disagreement between
+    labels and pool allows.
+    """
+    given = {"log_p_NC": TRUST_NETS, "outside_log_p_NC": 1.0}
+    weights = [weight for name, weight in given.items() if evidence.has(name)]
+    opinions = [np.asarray(getattr(evidence, name), dtype=np.float64) for name in given if evidence.has(name)]
+    if not opinions:
+        raise UsageError("no opinion on the classes was recorded", hint="Give class probabilities or embeddings.")
+    share_C = np.bincount(evidence.label_N, minlength=evidence.num_classes) / len(evidence.label_N)
+    target_C: FloatArray = share_C
+    for _ in range(2):
+        pooled_NC = pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
+        disagreement = float(np.mean(pooled_NC.argmax(axis=1) != evidence.label_N))
+        target_C = flattened_shares(share_C, disagreement)
+    return pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
 
 
-def _transitions(evidence: Evidence, p_N: FloatArray) -> FloatArray:
-    """Share of each given class that is really each other class: the wrong part spread by the net's probabilities."""
-    assert evidence.p_NC is not None
+def _rate(log_p_NC: FloatArray, label_N: IntArray) -> RateEstimate:
+    top_N2 = np.partition(log_p_NC, -2, axis=1)[:, -2:]
+    return estimate_rate(top_N2[:, 1] - top_N2[:, 0], log_p_NC.argmax(axis=1) != label_N)
+
+
+def _probability(against_N: FloatArray, rate: RateEstimate) -> FloatArray:
+    """Calibrated and strictly monotone: odds beyond any evidence are drawn together, or floats would tie."""
+    log_odds_N = calibrate(against_N, rate.rate).log_odds(against_N)
+    beyond_N = np.maximum(np.abs(log_odds_N) - SURE_LOG_ODDS, 0)
+    probability_N: FloatArray = expit(np.sign(log_odds_N) * (np.abs(log_odds_N) - beyond_N + np.log1p(beyond_N)))
+    return probability_N
+
+
+def _best_other(log_p_NC: FloatArray, label_N: IntArray) -> tuple[IntArray, FloatArray]:
+    """The most probable class besides the given one, and its share of all classes besides the given one."""
+    rows = np.arange(len(label_N))
+    other_NC = log_p_NC.copy()
+    other_NC[rows, label_N] = -np.inf
+    best_N: IntArray = other_NC.argmax(axis=1).astype(np.int64)
+    share_N: FloatArray = np.exp(other_NC[rows, best_N] - logsumexp(other_NC, axis=1))
+    return best_N, share_N
+
+
+def _transitions(p_NC: FloatArray, label_N: IntArray, p_N: FloatArray) -> FloatArray:
+    """Share of each given class that is really each other class: the wrong part spread by the class probabilities."""
     rows = np.arange(len(p_N))
-    other_NC = evidence.p_NC.astype(np.float64)
-    other_NC[rows, evidence.label_N] = 0
-    other_NC *= (p_N / np.maximum(other_NC.sum(axis=1), 1e-12))[:, None]
-    other_NC[rows, evidence.label_N] = 1 - p_N
-    total_CC = np.zeros((evidence.num_classes, evidence.num_classes))
-    np.add.at(total_CC, evidence.label_N, other_NC)
-    share: FloatArray = total_CC / np.maximum(total_CC.sum(axis=1, keepdims=True), 1e-12)
-    return share
+    other_NC = p_NC.copy()
+    other_NC[rows, label_N] = 0
+    other_NC *= (p_N / np.maximum(other_NC.sum(axis=1), 1e-300))[:, None]
+    other_NC[rows, label_N] = 1 - p_N
+    num_classes = p_NC.shape[1]
+    total_CC = np.zeros((num_classes, num_classes))
+    np.add.at(total_CC, label_N, other_NC)
+    total_CC += 1e-12 * np.eye(num_classes)
+    share_CC: FloatArray = total_CC / total_CC.sum(axis=1, keepdims=True)
+    return share_CC
 
 
-def _reasons(evidence: Evidence, flagged_N: np.ndarray, suggestion_N: IntArray, classes: tuple[str, ...]) -> StrArray:
-    assert evidence.p_NC is not None
+def _reasons(
+    p_NC: FloatArray, label_N: IntArray, flagged_N: BoolArray, suggestion_N: IntArray, classes: tuple[str, ...]
+) -> StrArray:
     reason_N = np.full(len(flagged_N), "", dtype=object)
     for row in np.flatnonzero(flagged_N):
-        given, suggested = evidence.label_N[row], suggestion_N[row]
+        given, suggested = label_N[row], suggestion_N[row]
         reason_N[row] = (
-            f"looks like {classes[suggested]} ({evidence.p_NC[row, suggested]:.0%}) "
-            f"rather than {classes[given]} ({evidence.p_NC[row, given]:.0%})"
+            f"looks like {classes[suggested]} ({p_NC[row, suggested]:.0%}) "
+            f"rather than {classes[given]} ({p_NC[row, given]:.0%})"
         )
     return reason_N

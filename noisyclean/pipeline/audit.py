@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from noisyclean.base.log import Reporter, Silent
 from noisyclean.config import read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.pipeline.detecting import score_stage
+from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.estimate import estimate
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.learning import pretrain_stage, probe_stage
-from noisyclean.pipeline.plan import PlanRequest, settle_plan
+from noisyclean.pipeline.looking import look_stage
+from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
 from noisyclean.pipeline.preparing import cache_folder, prepare_stage, stored_images, warn_before_decoding
 from noisyclean.pipeline.reporting import report_stage
 from noisyclean.pipeline.reuse import carry_over
@@ -28,6 +31,7 @@ from noisyclean.pipeline.rounds import (
     what_changed,
 )
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
+from noisyclean.pipeline.viewing import settle_views
 
 __all__ = ["audit"]
 
@@ -178,9 +182,16 @@ def _run(
         reporter.say(f"{name}: {reason}")
     stores = [] if earlier is None else [stored_images(earlier.run)]
     prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=cache, stores=stores)
+    plan = settle_views(plan, prepared, reporter=reporter)
+    keep_plan(run.root / "plan.json", plan.to_json())
     carried = carry_over(earlier, prepared, plan, reporter=reporter)
+    embedded = embed_stage(run, prepared, None, plan, reporter=reporter)
+    look_stage(run, prepared, embedded, plan, reporter=reporter)
     start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining)
-    learned = probe_stage(run, prepared, start, plan, reporter=reporter, instead=carried.evidence)
+    if start is not None:
+        pretrained = embed_stage(run, prepared, start, plan, reporter=reporter)
+        embedded = max(embedded, pretrained, key=attrgetter("accuracy"))
+    learned = probe_stage(run, prepared, start, embedded, plan, reporter=reporter, instead=carried.evidence)
     scored = score_stage(run, prepared, learned, plan, reporter=reporter)
     compare = None if earlier is None else partial(what_changed, earlier, run, prepared, carried)
     summary = report_stage(run, prepared, learned, scored, plan, reporter=reporter, compare=compare)

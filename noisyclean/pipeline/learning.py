@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.special import log_softmax
 from torch import nn
 
 from noisyclean.base.files import atomic_path, write_npz
 from noisyclean.base.log import Reporter
-from noisyclean.base.runtime import Runtime, choose_runtime, keep_freed_memory, use_threads
+from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import Augmentation, strong, weak
 from noisyclean.data.batches import Pixels, load_pixels
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.loop import fit
 from noisyclean.nn import create_backbone
+from noisyclean.pipeline.embedding import Embedded
+from noisyclean.pipeline.machine import machine, training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, TakenOver, run_stage
 from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.probe import Probe
-from noisyclean.types import Evidence
+from noisyclean.types import Evidence, FloatArray, IntArray
 
 __all__ = [
     "Learned",
-    "machine",
     "pretrain_stage",
     "probe_stage",
     "save_weights",
-    "training_settings",
     "training_views",
 ]
 
@@ -85,6 +84,7 @@ def probe_stage(
     run: RunDir,
     prepared: Prepared,
     start: Stage | None,
+    embedded: Embedded,
     plan: Plan,
     *,
     reporter: Reporter,
@@ -96,22 +96,24 @@ def probe_stage(
         with machine(plan) as runtime:
             for index in range(plan.probe.num_nets):
                 if not (folder / f"net-{index}.npz").exists():
-                    _train_net(index, folder, prepared, start, plan, runtime, reporter)
+                    _train_net(index, folder, prepared, start, embedded, plan, runtime, reporter)
         stems = [f"net-{index}" for index in range(plan.probe.num_nets)]
         return [folder / f"{stem}{end}" for stem in stems for end in (".npz", ".safetensors")]
 
-    inputs = {"prepare": prepared.stage.fingerprint} | ({"pretrain": start.fingerprint} if start else {})
+    inputs = {"prepare": prepared.stage.fingerprint, "embed": embedded.stage.fingerprint}
+    inputs |= {"pretrain": start.fingerprint} if start else {}
     settings = training_settings(plan) | {"probe": asdict(plan.probe)}
     stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
     return Learned(
         stage=stage,
-        evidence=_gather(stage.folder, prepared, plan.probe.num_nets),
+        evidence=_gather(stage.folder, prepared, embedded, plan.probe.num_nets),
         weights=stage.folder / "net-0.safetensors",
     )
 
 
 def training_views(kind: str, *, is_strong: bool) -> Augmentation:
     """The views of a kind of images: ``natural``, ``grey``, ``oriented`` or ``none``."""
+    assert kind != "auto", "measured before anything is trained"
     if kind == "none":
         return Augmentation()
     if is_strong:
@@ -120,7 +122,14 @@ def training_views(kind: str, *, is_strong: bool) -> Augmentation:
 
 
 def _train_net(
-    index: int, folder: Path, prepared: Prepared, start: Stage | None, plan: Plan, runtime: Runtime, reporter: Reporter
+    index: int,
+    folder: Path,
+    prepared: Prepared,
+    start: Stage | None,
+    embedded: Embedded,
+    plan: Plan,
+    runtime: Runtime,
+    reporter: Reporter,
 ) -> None:
     pixels, label_N = _on_device(prepared, runtime)
     net = create_backbone(
@@ -131,6 +140,7 @@ def _train_net(
     task = Probe(
         pixels=pixels,
         label_N=label_N,
+        weight_N=torch.from_numpy(_count_once(embedded.duplicate_N)).to(runtime.device),
         net=net,
         net_index=index,
         augmentation=training_views(plan.augment, is_strong=False),
@@ -152,39 +162,33 @@ def _train_net(
     checkpoint.discard()
 
 
-def _gather(folder: Path, prepared: Prepared, num_nets: int) -> Evidence:
+def _count_once(duplicate_N: IntArray) -> FloatArray:
+    """Weight of each picture, so that all its near-duplicates together count as one; mean 1."""
+    weight_N = 1 / np.bincount(duplicate_N)[duplicate_N]
+    normalised: FloatArray = (weight_N / weight_N.mean()).astype(np.float32)
+    return normalised
+
+
+def _gather(folder: Path, prepared: Prepared, embedded: Embedded, num_nets: int) -> Evidence:
     records = [np.load(folder / f"net-{index}.npz", allow_pickle=False) for index in range(num_nets)]
     recorded = [len(record["loss_EN"]) for record in records]
     return Evidence(
         label_N=prepared.table.label_N,
         num_classes=prepared.table.num_classes,
         z_ND=np.concatenate([record["z_ND"] for record in records], axis=1) / np.sqrt(num_nets),
-        p_NC=np.mean([record["p_NC"] for record in records], axis=0),
+        log_p_NC=log_softmax(np.mean([record["log_p_NC"] for record in records], axis=0), axis=1),
+        outside_log_p_NC=embedded.outside_log_p_NC,
         loss_EN=np.concatenate([record["loss_EN"] for record in records]),
         margin_EN=np.concatenate([record["margin_EN"] for record in records]),
         net_E=np.repeat(np.arange(num_nets), recorded),
-        group_N=prepared.table.group_N,
+        group_N=embedded.group_N,
         disagreement_N=prepared.table.disagreement_N,
     )
-
-
-@contextmanager
-def machine(plan: Plan) -> Iterator[Runtime]:
-    """The plan's device, with the plan's number of threads."""
-    runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
-    keep_freed_memory()
-    with use_threads(plan.threads):
-        yield runtime
 
 
 def _on_device(prepared: Prepared, runtime: Runtime) -> tuple[Pixels, torch.Tensor]:
     pixels = load_pixels(prepared.images_NHWI, runtime.device)
     return pixels, torch.from_numpy(prepared.table.label_N).to(runtime.device)
-
-
-def training_settings(plan: Plan) -> dict[str, object]:
-    """What every training depends on."""
-    return {name: getattr(plan, name) for name in ("seed", "device", "dtype", "threads", "backbone", "augment")}
 
 
 def save_weights(net: nn.Module, path: Path) -> Path:

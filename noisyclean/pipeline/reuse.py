@@ -30,10 +30,8 @@ from noisyclean.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["Carried", "Matched", "carry_over", "carry_record", "match_rows"]
 
-RECORDED = frozenset({"loss_EN", "margin_EN", "p_NC", "z_ND"})
+RECORDED = frozenset({"loss_EN", "margin_EN", "log_p_NC", "z_ND"})
 """What each network's record holds; records with more in them are not carried over."""
-SMALLEST = 1e-12
-"""Smallest probability a loss is computed from."""
 
 
 @dataclass(frozen=True)
@@ -136,18 +134,18 @@ def carry_record(
         record: The earlier one.
         matched: Which row is which.
         label_N: Labels now.
-        fresh: ``z_ND`` and ``p_NC`` of the new rows.
+        fresh: ``z_ND`` and ``log_p_NC`` of the new rows.
     """
     source_N = np.maximum(matched.source_N, 0)
-    z_ND, p_NC = record["z_ND"][source_N], record["p_NC"][source_N]
-    z_ND[matched.is_new_N], p_NC[matched.is_new_N] = fresh["z_ND"], fresh["p_NC"]
+    z_ND, log_p_NC = record["z_ND"][source_N], record["log_p_NC"][source_N]
+    z_ND[matched.is_new_N], log_p_NC[matched.is_new_N] = fresh["z_ND"], fresh["log_p_NC"]
     loss_EN, margin_EN = record["loss_EN"][:, source_N], record["margin_EN"][:, source_N]
     judged = np.flatnonzero(matched.changed_N | matched.is_new_N)
-    log_p = np.log(np.maximum(p_NC[judged], SMALLEST))
+    log_p = log_p_NC[judged]
     given = log_p[np.arange(len(judged)), label_N[judged]]
     log_p[np.arange(len(judged)), label_N[judged]] = -np.inf
     loss_EN[:, judged], margin_EN[:, judged] = -given, given - log_p.max(axis=1)
-    return {"loss_EN": loss_EN, "margin_EN": margin_EN, "p_NC": p_NC, "z_ND": z_ND}
+    return {"loss_EN": loss_EN, "margin_EN": margin_EN, "log_p_NC": log_p_NC, "z_ND": z_ND}
 
 
 def _why_train_again(finished: FinishedRun, prepared: Prepared, plan: Plan, matched: Matched) -> str:
@@ -182,11 +180,11 @@ def _look_at_new(
     rows = np.flatnonzero(matched.is_new_N)
     if not len(rows):
         num_nets, num_classes = plan.probe.num_nets, prepared.table.num_classes
-        return [{"z_ND": np.empty((0, 1)), "p_NC": np.empty((0, num_classes))}] * num_nets
+        return [{"z_ND": np.empty((0, 1)), "log_p_NC": np.empty((0, num_classes))}] * num_nets
     with use_threads(plan.threads):
         nets = AuditNets(finished, choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype))
         looks = nets.look(prepared.images_NHWI[rows])
-    return [{"z_ND": look.z_ND.numpy(), "p_NC": look.log_p_NC.exp().numpy()} for look in looks]
+    return [{"z_ND": look.z_ND.numpy(), "log_p_NC": look.log_p_NC.numpy()} for look in looks]
 
 
 def _mark(finished: FinishedRun, stage: str) -> str:

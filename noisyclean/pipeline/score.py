@@ -270,7 +270,8 @@ def _fit(finished: FinishedRun, known: _Known) -> Channel:
     """Fit the exponents on some of the audited images."""
     rows: IntArray = np.arange(len(known.given_N))[:: max(1, len(known.given_N) // FITTED_ROWS)]
     records = [
-        np.load(weights.with_suffix(".npz"), allow_pickle=False)["p_NC"][rows] for weights in weight_files(finished)
+        np.exp(np.load(weights.with_suffix(".npz"), allow_pickle=False)["log_p_NC"][rows])
+        for weights in weight_files(finished)
     ]
     count_C = np.bincount(known.given_N, minlength=known.num_classes)
     channel_CC = confusion_of_given(np.asarray(finished.summary["transition_matrix"]), count_C)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from noisyclean.base.log import Reporter, Silent
 from noisyclean.config import read_overrides
 from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.pipeline.compare import compare_stages
-from noisyclean.pipeline.plan import PlanRequest
+from noisyclean.pipeline.plan import PlanRequest, keep_plan
 from noisyclean.pipeline.preparing import prepare_stage
 from noisyclean.pipeline.rundir import open_run
 from noisyclean.pipeline.starting import resolve_origin, start_stage
@@ -19,6 +20,7 @@ from noisyclean.pipeline.training import train_stage
 from noisyclean.pipeline.training_jobs import main_job, read_truth
 from noisyclean.pipeline.training_plan import settle_train_plan
 from noisyclean.pipeline.training_report import training_report_stage
+from noisyclean.pipeline.viewing import settle_views
 
 __all__ = ["train"]
 
@@ -126,6 +128,8 @@ def train(
             test_set = prepare_test_stage(
                 run, Path(images), Path(test), options, prepared, plan.base, reporter=reporter
             )
+        plan = replace(plan, base=settle_views(plan.base, prepared, reporter=reporter))
+        keep_plan(run.root / "plan.json", plan.to_json())
         start = start_stage(run, origin, prepared, plan.base, reporter=reporter)
         truth_N = None if truth is None else read_truth(Path(truth), prepared.table)
         job = main_job(prepared, plan, truth_N, judges_by_verified=compare and test_set is None)

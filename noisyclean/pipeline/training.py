@@ -22,7 +22,8 @@ from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.loop import fit
 from noisyclean.nn import create_backbone
 from noisyclean.nn.weights import load_encoder
-from noisyclean.pipeline.learning import machine, save_weights, training_settings, training_views
+from noisyclean.pipeline.learning import save_weights, training_views
+from noisyclean.pipeline.machine import machine, training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage

@@ -14,7 +14,7 @@ from noisyclean.export.bundle import write_bundle
 from noisyclean.export.card import model_card
 from noisyclean.ops.metrics import detection_metrics
 from noisyclean.pipeline.compare import comparison
-from noisyclean.pipeline.learning import machine
+from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage

@@ -55,7 +55,7 @@ class Recorder:
             log_p_NC = log_probabilities(net, self.data.pixels, self._views, self.runtime)
             loss_N = loss_of(log_p_NC, self.data.label_N)
             best_other_N = log_p_NC.scatter(1, self.data.label_N[:, None], -torch.inf).amax(dim=1)
-            entry = {"loss_N": loss_N, "margin_N": -loss_N - best_other_N, "p_NC": log_p_NC.exp()}
+            entry = {"loss_N": loss_N, "margin_N": -loss_N - best_other_N, "log_p_NC": log_p_NC}
             entries.append({name: value.cpu().clone() for name, value in entry.items()})
 
     def evidence(self, nets: Sequence[nn.Module], **more: Any) -> Evidence:
@@ -67,7 +67,7 @@ class Recorder:
             label_N=self.data.label_N.cpu().numpy(),
             num_classes=self.data.num_classes,
             z_ND=(z_ND / len(nets) ** 0.5).cpu().numpy(),
-            p_NC=torch.stack([entry["p_NC"] for entry in flat]).mean(dim=0).numpy(),
+            log_p_NC=torch.stack([entry["log_p_NC"] for entry in flat]).mean(dim=0).log_softmax(dim=1).numpy(),
             loss_EN=torch.stack([entry["loss_N"] for entry in flat]).numpy(),
             margin_EN=torch.stack([entry["margin_N"] for entry in flat]).numpy(),
             net_E=np.repeat(np.arange(len(self._entries)), [len(entries) for entries in self._entries]),

@@ -33,8 +33,8 @@ class ProbeRecord:
 
     loss_EN: Tensor
     margin_EN: Tensor
-    p_NC: Tensor
-    """Mean of the recorded probabilities."""
+    log_p_NC: Tensor
+    """Log-probabilities, averaged over the recordings and normalised."""
     z_ND: Tensor
     """L2-normalised features."""
 
@@ -45,6 +45,7 @@ class Probe:
     Args:
         pixels: The images.
         label_N: Given class indices, on the device.
+        weight_N: How much each image counts; 1 in the mean.
         net: The network, its classifier as wide as there are classes.
         net_index: Which of several nets this is; makes its data order its own.
         augmentation: Of the training views.
@@ -58,6 +59,7 @@ class Probe:
         *,
         pixels: Pixels,
         label_N: Tensor,
+        weight_N: Tensor,
         net: nn.Module,
         net_index: int,
         augmentation: Augmentation,
@@ -67,6 +69,7 @@ class Probe:
     ) -> None:
         self.pixels = pixels
         self.label_N = label_N
+        self.weight_N = weight_N
         self.net = net.train()
         self.average = WeightAverage(net, decay=config.ema_decay)
         self.optimizer = sgd(net, weight_decay=config.weight_decay)
@@ -91,7 +94,7 @@ class Probe:
         draw = generator(self.runtime.device, self.seed, *self.key, epoch, step)
         index_B = self.batches.rows(epoch, step)
         x_BIHW = self.pixels.random(index_B, self.augmentation, draw)
-        target_BC = nn.functional.one_hot(self.label_N[index_B], self.num_classes).float()
+        target_BC = nn.functional.one_hot(self.label_N[index_B], self.num_classes) * self.weight_N[index_B, None]
         if self.config.mixup_alpha > 0:
             partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
             x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.config.mixup_alpha, draw), partner_B)
@@ -117,7 +120,7 @@ class Probe:
         return ProbeRecord(
             loss_EN=torch.stack([entry["loss_N"] for entry in self._recorded]),
             margin_EN=torch.stack([entry["margin_N"] for entry in self._recorded]),
-            p_NC=torch.stack([entry["p_NC"] for entry in self._recorded]).mean(dim=0),
+            log_p_NC=torch.stack([entry["log_p_NC"] for entry in self._recorded]).mean(dim=0).log_softmax(dim=1),
             z_ND=embed(self.average.model, self.pixels, torch.arange(len(self.label_N)), self.runtime).cpu(),
         )
 
@@ -157,4 +160,4 @@ def _judge(log_p_NC: Tensor, label_N: Tensor) -> dict[str, Tensor]:
     given_N1 = log_p_NC.gather(1, label_N[:, None])
     best_other_N = log_p_NC.scatter(1, label_N[:, None], -torch.inf).amax(dim=1)
     given_N = given_N1.squeeze(1)
-    return {"loss_N": -given_N, "margin_N": given_N - best_other_N, "p_NC": log_p_NC.exp()}
+    return {"loss_N": -given_N, "margin_N": given_N - best_other_N, "log_p_NC": log_p_NC}

@@ -37,7 +37,8 @@ def make_evidence(seed: int = 0, *, num: int = NUM, strength: float = 4.0) -> tu
         label_N=label_N.astype(np.int64),
         num_classes=NUM_CLASSES,
         z_ND=(z / np.linalg.norm(z, axis=1, keepdims=True)).astype(np.float32),
-        p_NC=np.exp(log_p).mean(axis=0),
+        log_p_NC=log_p.mean(axis=0),
+        outside_log_p_NC=log_p[0],
         loss_EN=-given,
         margin_EN=given - others.max(axis=2),
         net_E=np.zeros(2, dtype=np.int64),
@@ -115,7 +116,8 @@ def test_does_not_depend_on_the_order_of_samples(name: str) -> None:
     changes: dict[str, Any] = {
         "label_N": evidence.label_N[order],
         "z_ND": evidence.z_ND[order],  # type: ignore[index]
-        "p_NC": evidence.p_NC[order],  # type: ignore[index]
+        "log_p_NC": evidence.log_p_NC[order],  # type: ignore[index]
+        "outside_log_p_NC": evidence.outside_log_p_NC[order],  # type: ignore[index]
         "loss_EN": evidence.loss_EN[:, order],  # type: ignore[index]
         "margin_EN": evidence.margin_EN[:, order],  # type: ignore[index]
         "division_N": evidence.division_N[order],  # type: ignore[index]

@@ -64,8 +64,8 @@ def test_trains_and_leaves_evidence_of_every_image(name: str) -> None:
         assert len(history) == method.num_epochs
         assert all(np.isfinite(list(figures.values())).all() for figures in history)
         evidence = method.evidence()
-        assert evidence.p_NC is not None
-        assert np.allclose(evidence.p_NC.sum(axis=1), 1, atol=1e-4)
+        assert evidence.log_p_NC is not None
+        assert np.allclose(np.exp(evidence.log_p_NC).sum(axis=1), 1, atol=1e-4)
         for field in dataclasses.fields(evidence):
             value = getattr(evidence, field.name)
             if isinstance(value, np.ndarray) and field.name != "net_E":

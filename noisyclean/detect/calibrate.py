@@ -1,0 +1,57 @@
+"""From a score to a probability: two bell curves of equal width whose shares are the estimated noise rate's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from noisyclean.ops.bells import fit_bells
+from noisyclean.types import FloatArray
+
+__all__ = ["Calibration", "calibrate"]
+
+LEAST_DISTANCE = 1.0
+"""Distance of the two means, in widths, below which the curves are kept apart by this much: without it a nearly clean
+set would split its own bell in two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """``log odds = slope * score + offset``; strictly monotone, so the ranking is the score's."""
+
+    slope: float
+    offset: float
+
+    def log_odds(self, score_N: FloatArray) -> FloatArray:
+        """Of being wrong, shape (N,)."""
+        return self.slope * score_N + self.offset
+
+
+def calibrate(score_N: FloatArray, rate: float) -> Calibration:
+    """Fit two Gaussians of one width with the mixing share held at ``rate``, by expectation-maximisation.
+
+    Equal widths make the posterior a logistic function of the score (linear discriminant analysis). The offset is then
+    moved so that the mean probability is ``rate`` exactly.
+
+    Args:
+        score_N: Log-odds that the label is wrong, roughly; higher is worse.
+        rate: Share of wrong labels, in (0, 1).
+    """
+    edge = 1 / (2 * len(score_N))
+    rate = float(np.clip(rate, edge, 1 - edge))
+    slope = fit_bells(score_N, share=rate, least_distance=LEAST_DISTANCE).slope
+    return Calibration(slope=slope, offset=_offset_for_mean(slope * score_N, rate))
+
+
+def _offset_for_mean(log_odds_N: FloatArray, mean: float) -> float:
+    """The shift at which the mean probability is ``mean``, by bisection."""
+    low, high = -float(log_odds_N.max()) - 50, -float(log_odds_N.min()) + 50
+    for _ in range(100):
+        middle = (low + high) / 2
+        if expit(log_odds_N + middle).mean() < mean:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -1,0 +1,97 @@
+"""How many labels are wrong, without truth: read off the images the model is sure of, and carried on to the rest.
+
+Where the model is surest its prediction is the truth, and the share of labels that differ from it is the noise.
+Further down the model errs too, and disagreement is no longer noise. So the share of disagreement is fitted by a line
+in the rank of the confidence over the surer half, and the line is carried on through the less sure half, never above
+the disagreement seen there.
+
+Assumptions: over the surer half the model's errors are few against the label's; noise does not fall as images get less
+clear (the line may not fall). What cannot be known is how fast noise grows over the less sure half; nets that have seen
+the labels are a little surer of the images whose label is right, which makes the line too steep. So the rate is halfway
+between no growth and the growth of the line, and the interval goes from none to twice that of the line. See
+``docs/methods/detection.md``.
+
+Where right and wrong labels stand clearly apart in the score, their shares are counted instead, within the interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from noisyclean.ops.bells import fit_bells
+from noisyclean.types import BoolArray, FloatArray
+
+__all__ = ["RateEstimate", "count_if_apart", "estimate_rate"]
+
+SURE = 0.5
+"""Share of the images that count as surer."""
+NUM_BINS = 10
+"""Of the less sure half, for the cap."""
+Z95 = 1.96
+APART = 4.0
+"""Distance of two bells, in their width, from which on fewer than one in forty of either lies nearer to the other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateEstimate:
+    """Noise rate with a 95 % interval, all in [0, 1]."""
+
+    rate: float
+    low: float
+    high: float
+
+
+def estimate_rate(confidence_N: FloatArray, disagrees_N: BoolArray) -> RateEstimate:
+    """Estimate the share of wrong labels.
+
+    Args:
+        confidence_N: How sure the model is of its prediction; only the order counts.
+        disagrees_N: Whether the prediction differs from the given label.
+    """
+    num = len(confidence_N)
+    surest_first = np.argsort(-confidence_N, kind="stable")
+    differs_N = disagrees_N[surest_first].astype(np.float64)
+    rank_N = (np.arange(num) + 0.5) / num
+    num_sure = max(1, round(SURE * num))
+    start, slope = _rising_line(rank_N[:num_sure], differs_N[:num_sure])
+    sure = differs_N[:num_sure].sum() / num
+    seen_M = _binned_mean(differs_N[num_sure:])
+    distance_M = rank_N[num_sure:] - SURE
+
+    def carried_on(growth: float) -> float:
+        line_M = np.clip(start + slope * (SURE + growth * distance_M), 0, 1)
+        return float(sure + np.minimum(line_M, seen_M).sum() / num)
+
+    rate = carried_on(0.5)
+    sampling = Z95 * np.sqrt(max(rate * (1 - rate), 1 / num) / num_sure)
+    return RateEstimate(rate=rate, low=max(0.0, carried_on(0.0) - sampling), high=min(1.0, carried_on(2.0) + sampling))
+
+
+def count_if_apart(estimate: RateEstimate, score_N: FloatArray) -> RateEstimate:
+    """Replace an estimate by the share of the upper of two bells, where they hardly overlap.
+
+    Args:
+        estimate: Where to begin; its interval is not left.
+        score_N: Log-odds that the label is wrong, roughly; higher is worse.
+    """
+    bells = fit_bells(score_N, share=estimate.rate, is_share_free=True)
+    if bells.distance < APART:
+        return estimate
+    rate = float(np.clip(bells.share, estimate.low, estimate.high))
+    sampling = Z95 * np.sqrt(max(rate * (1 - rate), 1 / len(score_N)) / len(score_N))
+    return RateEstimate(rate=rate, low=max(0.0, rate - sampling), high=min(1.0, rate + sampling))
+
+
+def _rising_line(rank_M: FloatArray, share_M: FloatArray) -> tuple[float, float]:
+    """Least squares with a slope that is not negative."""
+    centred = rank_M - rank_M.mean()
+    slope = max(0.0, float((centred * share_M).sum() / max((centred**2).sum(), 1e-12)))
+    return float(share_M.mean() - slope * rank_M.mean()), slope
+
+
+def _binned_mean(value_M: FloatArray) -> FloatArray:
+    """Each value replaced by the mean of its bin of neighbours."""
+    bins = np.array_split(value_M, min(NUM_BINS, max(1, len(value_M))))
+    return np.concatenate([np.full(len(part), part.mean() if len(part) else 0.0) for part in bins])

@@ -1,0 +1,25 @@
+"""The device a plan names, and the settings every training on it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from noisyclean.base.runtime import Runtime, choose_runtime, keep_freed_memory, use_threads
+from noisyclean.config import Plan
+
+__all__ = ["machine", "training_settings"]
+
+
+@contextmanager
+def machine(plan: Plan) -> Iterator[Runtime]:
+    """The plan's device, with the plan's number of threads."""
+    runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
+    keep_freed_memory()
+    with use_threads(plan.threads):
+        yield runtime
+
+
+def training_settings(plan: Plan) -> dict[str, object]:
+    """What every training depends on."""
+    return {name: getattr(plan, name) for name in ("seed", "device", "dtype", "threads", "backbone", "augment")}

@@ -1,0 +1,53 @@
+"""The noise rate, where it is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from noisyclean.detect.rate import RateEstimate, count_if_apart, estimate_rate
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.2, 0.45])
+@pytest.mark.parametrize("error", [0.0, 0.1, 0.3])
+def test_model_errors_on_unsure_images_are_not_taken_for_noise(noise: float, error: float) -> None:
+    draw = np.random.default_rng(0)
+    num = 20_000
+    confidence = draw.random(num)
+    is_wrong = draw.random(num) < noise
+    errs = draw.random(num) < 2 * error * np.maximum(0.5 - confidence, 0) / 0.5
+    found = estimate_rate(confidence, is_wrong ^ errs)
+    assert found.rate == pytest.approx(noise, abs=0.02)
+    assert found.low - 0.01 <= noise <= found.high + 0.01
+
+
+def test_noise_that_grows_on_unsure_images_lies_in_the_interval() -> None:
+    draw = np.random.default_rng(1)
+    confidence = draw.random(20_000)
+    is_wrong = draw.random(20_000) < 0.1 + 0.4 * (1 - confidence)
+    found = estimate_rate(confidence, is_wrong)
+    assert found.low < is_wrong.mean() < found.high
+    assert found.rate == pytest.approx(is_wrong.mean(), abs=0.06)
+
+
+def test_only_the_order_of_the_confidence_counts() -> None:
+    draw = np.random.default_rng(2)
+    confidence, disagrees = draw.random(999), draw.random(999) < 0.3
+    assert estimate_rate(confidence, disagrees) == estimate_rate(np.exp(9 * confidence), disagrees)
+
+
+@pytest.mark.parametrize("num", [1, 2, 5])
+def test_a_handful_of_images_gives_a_rate_and_an_interval(num: int) -> None:
+    found = estimate_rate(np.arange(num, dtype=float), np.zeros(num, dtype=bool))
+    assert 0 <= found.low <= found.rate <= found.high <= 1
+
+
+def test_bells_that_stand_apart_are_counted_within_the_interval() -> None:
+    draw = np.random.default_rng(3)
+    is_wrong = draw.random(5_000) < 0.2
+    start = RateEstimate(rate=0.16, low=0.12, high=0.24)
+    apart = count_if_apart(start, draw.normal(0, 1, 5_000) + 8 * is_wrong)
+    assert apart.rate == pytest.approx(is_wrong.mean(), abs=0.003)
+    assert count_if_apart(start, draw.normal(0, 1, 5_000) + 2 * is_wrong) == start
+    narrow = RateEstimate(rate=0.1, low=0.08, high=0.12)
+    assert count_if_apart(narrow, draw.normal(0, 1, 5_000) + 8 * is_wrong).rate == 0.12

@@ -1,0 +1,49 @@
+"""Whitened-patch features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from noisyclean.base.runtime import choose_runtime
+from noisyclean.data.batches import Pixels, load_pixels
+from noisyclean.pretrain.patches import SIDE_PX, THRESHOLD, PatchFeatures
+
+RUNTIME = choose_runtime("cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module", params=[16, 40])
+def pixels(request: pytest.FixtureRequest) -> Pixels:
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (30, request.param, request.param, 3), dtype=np.uint8)
+    return load_pixels(images, RUNTIME.device)
+
+
+def test_features_equal_a_slow_loop(pixels: Pixels) -> None:
+    features = PatchFeatures.learn(pixels, num_filters=5, num_regions=1, seed=0, runtime=RUNTIME)
+    got = features(pixels, torch.tensor([3]), RUNTIME)[0]
+    image = pixels.normalise(pixels.images_NHWI[3].permute(2, 0, 1) / 255)
+    last = pixels.size_px - SIDE_PX + 1
+    responses = []
+    for top in range(0, last, features.stride):
+        for left in range(0, last, features.stride):
+            patch = image[:, top : top + SIDE_PX, left : left + SIDE_PX].flatten()
+            patch = (patch - patch.mean()) / (patch.std(correction=0) + 0.15)
+            responses.append((features.weight_KD @ patch + features.bias_K).relu())
+    torch.testing.assert_close(got, torch.stack(responses).mean(dim=0), rtol=1e-3, atol=1e-4)
+
+
+def test_filters_see_whitened_patches_both_ways(pixels: Pixels) -> None:
+    features = PatchFeatures.learn(pixels, num_filters=5, num_regions=2, seed=0, runtime=RUNTIME)
+    torch.testing.assert_close(features.weight_KD[:5], -features.weight_KD[5:])
+    torch.testing.assert_close(features.bias_K[:5] + features.bias_K[5:], torch.full((5,), -2 * THRESHOLD))
+    assert features(pixels, torch.arange(4), RUNTIME).shape == (4, 2 * 5 * 4)
+
+
+def test_the_seed_decides(pixels: Pixels) -> None:
+    first, again, other = (
+        PatchFeatures.learn(pixels, num_filters=4, seed=seed, runtime=RUNTIME).weight_KD for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
