@@ -122,7 +122,8 @@ def use_threads(threads: int) -> Iterator[None]:
 def keep_freed_memory() -> bool:
     """Let the process keep memory it freed, so that the next step need not ask the system for zeroed pages again.
 
-    Measured on 2 cores: about 5 % more SimCLR steps (``docs/measurements-speed.md``). glibc alone knows how; elsewhere nothing changes.
+    Measured on 2 cores: about 5 % more SimCLR steps (``docs/measurements-speed.md``).
+    Only glibc knows how; elsewhere nothing changes.
 
     Returns:
         Whether the C library took both settings.

@@ -42,6 +42,7 @@ def make(name: str) -> Task:
     return Probe(
         pixels=pixels,
         label_N=label_N,
+        weight_N=torch.ones(NUM, device=runtime.device),
         net=net,
         net_index=0,
         augmentation=weak(),
