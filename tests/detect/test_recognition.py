@@ -49,7 +49,7 @@ def test_a_class_nobody_recognises_is_not_accused() -> None:
 
 
 def test_classes_that_look_alike_are_ambiguous() -> None:
-    evidence, stats = judged(4.0, merged=True)
+    evidence, _ = judged(4.0, merged=True)
     settled = fuse(evidence, {}, classes=CLASSES)
     pair = (evidence.label_N < 2) & (settled.suggestion_N < 2) & settled.flagged_N
     assert pair.any()
