@@ -15,6 +15,9 @@ __all__ = ["CLEAN", "FLAGGED", "INK", "loss_histogram", "to_svg", "transition_he
 INK = "#1f2937"
 CLEAN = "#2a9d8f"
 FLAGGED = "#d1495b"
+PAPER = "#ffffff"
+DARK = 0.55
+"""Share of the darkest cell from which on light text is easier to read."""
 MOST_CLASSES_NAMED = 40
 
 
@@ -26,12 +29,13 @@ def transition_heat_map(transition_CC: FloatArray, classes: tuple[str, ...]) -> 
     axes = figure.subplots()
     off_diagonal = np.where(np.eye(num, dtype=bool), np.nan, transition_CC)
     colours = mpl.colormaps["Reds"].with_extremes(bad="#f3f4f6")
-    image = axes.imshow(off_diagonal, cmap=colours, vmin=0, vmax=max(float(np.nanmax(off_diagonal)), 0.02))
+    darkest = max(float(np.nanmax(off_diagonal)), 0.02)
+    image = axes.imshow(off_diagonal, cmap=colours, vmin=0, vmax=darkest)
     if num <= MOST_CLASSES_NAMED:
         axes.set_xticks(range(num), classes, rotation=90, parse_math=False)
         axes.set_yticks(range(num), classes, parse_math=False)
     if num <= 12:
-        _write_shares(transition_CC, axes)
+        _write_shares(transition_CC, axes, darkest)
     axes.set(xlabel="estimated true class", ylabel="given class")
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the given class")
     return to_svg(figure)
@@ -54,10 +58,11 @@ def loss_histogram(loss_N: FloatArray, flagged_N: BoolArray) -> str:
     return to_svg(figure)
 
 
-def _write_shares(transition_CC: FloatArray, axes: mpl.axes.Axes) -> None:
+def _write_shares(transition_CC: FloatArray, axes: mpl.axes.Axes, darkest: float) -> None:
     for row, column in np.argwhere(transition_CC >= 0.005):
         share = transition_CC[row, column]
-        axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=INK)
+        ink = PAPER if row != column and share > DARK * darkest else INK
+        axes.text(column, row, f"{share:.0%}", ha="center", va="center", fontsize=7, color=ink)
 
 
 def to_svg(figure: Figure) -> str:
