@@ -10,10 +10,11 @@ from noisyclean.base.log import Reporter, Silent
 from noisyclean.config import read_overrides
 from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.pipeline.compare import compare_stages
+from noisyclean.pipeline.origin import resolve_origin
 from noisyclean.pipeline.plan import PlanRequest
 from noisyclean.pipeline.preparing import prepare_stage
 from noisyclean.pipeline.rundir import open_run
-from noisyclean.pipeline.starting import resolve_origin, start_stage
+from noisyclean.pipeline.starting import start_stage
 from noisyclean.pipeline.testing import prepare_test_stage, split_off_test
 from noisyclean.pipeline.training import train_stage
 from noisyclean.pipeline.training_jobs import main_job, read_truth
