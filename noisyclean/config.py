@@ -267,6 +267,14 @@ def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        return _parse_number(text)
+
+
+def _parse_number(text: str) -> Any:
+    """TOML wants a digit before the point; people do not."""
+    try:
+        return float(text)
+    except ValueError:
         return text
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import noisyclean.nn
@@ -128,6 +129,23 @@ def test_the_model_folder_gives_the_same_logits_in_timm(trained: Trained, method
         assert torch.allclose(model(images), ours(images), atol=1e-5)
     assert read_json(run / "model" / "config.json")["label_names"] == ["bar", "disc", "ring"]
     assert "local-dir" in (run / "model" / "README.md").read_text()
+
+
+def test_predict_and_timm_agree_on_image_files(cli: Run, trained: Trained, tmp_path: Path) -> None:
+    shapes, run = trained("dividemix")
+    assert cli("predict", run / "model", shapes.images, "--out", tmp_path / "p.csv").exit_code == 0
+    model = timm.create_model(f"local-dir:{run / 'model'}", pretrained=True).eval()
+    cfg = read_json(run / "model" / "config.json")["pretrained_cfg"]
+    mean, std = (torch.tensor(cfg[name]).view(3, 1, 1) for name in ("mean", "std"))
+    rows = read(tmp_path / "p.csv")[::9]
+    pixels = torch.stack(
+        [torch.tensor(np.asarray(Image.open(shapes.images / row["image_path"]))).permute(2, 0, 1) for row in rows]
+    )
+    with torch.inference_mode():
+        p = model((pixels / 255 - mean) / std).softmax(dim=1)
+    assert p.amax(dim=1).tolist() == pytest.approx([float(row["probability"]) for row in rows], abs=1e-5)
+    names = [cfg["label_names"][index] for index in p.argmax(dim=1)]
+    assert names == [row["predicted_label"] for row in rows]
 
 
 def test_signals_of_the_training_are_columns_of_its_scores(trained: Trained) -> None:
@@ -291,6 +309,58 @@ def test_export_to_onnx_gives_the_same_logits(cli: Run, trained: Trained, tmp_pa
     assert done.json["largest_difference"] < 1e-3
     assert cli("export", run, "--to", "tea").exit_code == 2
     assert cli("export", tmp_path, "--to", "onnx").exit_code == 2
+
+
+def test_a_reviewed_audit_pins_its_verdicts_and_lends_its_images(cli: Run, split: Shapes) -> None:
+    audit, cleaned = split.root / "audit", split.root / "cleaned.csv"
+    words = ("--preset", "quick", "--size", "24", "--set", "probe.epochs=2", "--set", "probe.batch=32")
+    simclr = ("--set", "simclr.epochs=1", "--set", "simclr.batch=32")
+    assert cli("audit", split.images, split.labels, "--out", audit, *words, *simclr).exit_code == 0
+    verdicts = [(name, "relabel", true) for name, true in zip(split.names[:10], split.true[:10], strict=True)]
+    write_table(
+        split.root / "v.csv", [*verdicts, (split.names[10], "bad", "")], ("image_path", "verdict", "reviewed_label")
+    )
+    assert cli("review", audit, split.root / "v.csv", "--out", cleaned).exit_code == 0
+    where = ("train", split.images, cleaned, "--out", split.root / "run", "--reuse", audit)
+    done = cli(*where, "--method", "dividemix", "--set", "robust.epochs=4", "--set", "robust.batch=16", "--json")
+    assert "10 labels are verified, 1 images are bad" in done.stderr
+    assert "size 24" in done.stderr
+    assert "preset quick" in done.stderr
+    run = split.root / "run"
+    same = (audit / "pretrain" / "backbone.safetensors", run / "pretrain" / "backbone.safetensors")
+    assert same[0].read_bytes() == same[1].read_bytes()
+    assert read_json(run / "pretrain" / "done.json")["inputs"]["earlier run"]
+    scores = {row["image_path"]: row for row in read(run / "train-dividemix" / "scores.csv")}
+    assert all(float(scores[name]["p_mislabeled"]) == 0 for name in split.names[:10])
+    assert scores[split.names[10]]["p_mislabeled"] == ""
+    held_out = read_json(run / "train-dividemix" / "record.json")["num_held_out"]
+    assert done.json["num_images"] == NUM_TRAIN - 1
+    assert 0 < held_out < NUM_TRAIN - 11
+
+
+def test_a_dry_run_says_what_it_costs_and_writes_nothing(cli: Run, split: Shapes) -> None:
+    out = split.root / "run"
+    plain = cli("train", split.images, split.labels, "--out", out, *QUICK, "--dry-run", "--json")
+    compared = cli("train", split.images, split.labels, "--out", out, *QUICK, "--compare", "--dry-run", "--json")
+    assert plain.json["dry_run"]
+    assert plain.json["plan"]["method"] == "dividemix"
+    assert plain.json["estimate"]["seconds"]["train"] > 0
+    sizes = [result.json["estimate"]["output_bytes"]["train-dividemix"] for result in (plain, compared)]
+    assert sizes[1] == 4 * sizes[0]
+    assert "--dry-run" not in plain.stderr.splitlines()[-1]
+    assert not out.exists()
+
+
+def test_curves_for_tensorboard(cli: Run, split: Shapes) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert train(cli, split, "cross-entropy", "--tensorboard", "--set", "robust.epochs=3").exit_code == 0
+    events = EventAccumulator(str(split.root / "run" / "train-cross-entropy" / "tensorboard"))
+    events.Reload()
+    lines = [json.loads(line) for line in (split.root / "run" / "metrics.jsonl").read_text().splitlines()]
+    told = {event.step: event.value for event in events.Scalars("loss")}
+    assert told == pytest.approx({line["epoch"]: line["loss"] for line in lines})
 
 
 def start(shapes: Shapes, out: Path) -> subprocess.Popen[bytes]:

@@ -12,6 +12,7 @@ import typer
 
 from noisyclean.cli import (
     audit,
+    bench,
     corrupt,
     demo,
     doctor,
@@ -94,6 +95,7 @@ app.command("export", rich_help_panel=HAND_OVER)(_guarded(export.export))
 app.command("import-weights", rich_help_panel=HAND_OVER)(_guarded(import_weights.import_weights))
 app.command("evaluate", rich_help_panel=RESEARCH)(_guarded(evaluate.evaluate))
 app.command("corrupt", rich_help_panel=RESEARCH)(_guarded(corrupt.corrupt))
+app.command("bench", rich_help_panel=RESEARCH)(_guarded(bench.bench))
 app.command("list", rich_help_panel=RESEARCH)(_guarded(listing.list_plugins))
 app.command("doctor", rich_help_panel=RESEARCH)(_guarded(doctor.doctor))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from noisyclean.base.log import Meter
+from noisyclean.base.shell import shell_line
 
 __all__ = ["Terminal", "next_command", "print_error", "print_json", "print_table", "same_command"]
 
@@ -108,4 +108,4 @@ def same_command(context: typer.Context, *, without: str) -> list[str]:
 
 def next_command(*words: object) -> None:
     """The command to type next, ready to paste."""
-    console.print(f"[bold]next:[/] {escape(shlex.join(str(word) for word in words))}", soft_wrap=True)
+    console.print(f"[bold]next:[/] {escape(shell_line(words))}", soft_wrap=True)

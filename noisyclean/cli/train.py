@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+from noisyclean.cli.audit import show_estimate
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table, same_command
 
 __all__ = ["train"]
 
@@ -16,7 +17,7 @@ Method = Annotated[
     str | None,
     typer.Option(
         help="dividemix, elr-plus, moit, moit-plus, cross-entropy or mixmatch-oracle (needs --truth).",
-        show_default="dividemix; with --preset quick what wins there",
+        show_default="dividemix",
     ),
 ]
 StartFrom = Annotated[
@@ -35,9 +36,14 @@ Truth = Annotated[
 Compare = Annotated[
     bool, typer.Option("--compare", help="Also train cross-entropy on all, on the pruned and on the relabelled set.")
 ]
+TensorBoard = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Also write the curves for TensorBoard.", rich_help_panel=options.ADVANCED),
+]
 
 
 def train(
+    context: typer.Context,
     images: options.Images,
     labels: options.Labels = None,
     *,
@@ -58,9 +64,17 @@ def train(
     label_column: options.LabelColumn = None,
     group_column: options.GroupColumn = None,
     split_column: options.SplitColumn = None,
+    annotator_column: options.AnnotatorColumn = None,
+    class_level: options.ClassLevel = None,
+    unlabeled: options.Unlabeled = None,
+    strip_prefix: options.StripPrefix = None,
     max_bad: options.MaxBad = 0.1,
+    reuse: options.Reuse = None,
+    cache: options.Cache = None,
+    tensorboard: TensorBoard = False,
     config: options.Config = None,
     set: options.Set = [],  # noqa: B006
+    dry_run: options.DryRun = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
@@ -87,15 +101,27 @@ def train(
         label_column=label_column,
         group_column=group_column,
         split_column=split_column,
+        annotator_column=annotator_column,
+        class_level=class_level,
+        unlabeled=unlabeled,
+        strip_prefix=strip_prefix,
         max_bad=max_bad,
+        reuse=reuse,
+        cache=cache,
+        tensorboard=tensorboard,
         config=config,
         set=set,
+        dry_run=dry_run,
         overwrite=overwrite,
         reporter=Terminal(),
     )
-    _show(summary)
-    console.print(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}", markup=False)
-    next_command("noisyclean", "predict", out / "model", "IMAGES", "--out", "predictions.csv")
+    if dry_run:
+        show_estimate(summary)
+        next_command(*same_command(context, without="dry_run"))
+    else:
+        _show(summary)
+        console.print(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}", markup=False)
+        next_command("noisyclean", "predict", out / "model", "IMAGES", "--out", "predictions.csv")
     if as_json:
         print_json(summary)
 

@@ -7,6 +7,7 @@ a view's randomness is in :class:`ViewParams`, drawn from a generator; :func:`ap
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -218,7 +219,7 @@ def _recolour(x_BIHW: Tensor, brightness_B: Tensor, contrast_B: Tensor, colour_B
 
     Gray is a fixed point of saturation and hue, so contrast's offset passes through them unchanged.
     """
-    gray_3 = x_BIHW.new_tensor(GRAY)
+    gray_3 = _constants(x_BIHW.device)[0]
     mean_gray_B = (x_BIHW.mean(dim=(2, 3)) @ gray_3) * brightness_B
     matrix_B33 = colour_B33 * (brightness_B * contrast_B)[:, None, None]
     flat = torch.bmm(matrix_B33, x_BIHW.flatten(2)) + ((1 - contrast_B) * mean_gray_B)[:, None, None]
@@ -226,19 +227,27 @@ def _recolour(x_BIHW: Tensor, brightness_B: Tensor, contrast_B: Tensor, colour_B
 
 
 def _saturation_matrix(saturation_B: Tensor) -> Tensor:
-    gray_33 = saturation_B.new_tensor(GRAY).expand(3, 3)
+    gray_33 = _constants(saturation_B.device)[0].expand(3, 3)
     identity_33 = torch.eye(3, device=saturation_B.device)
     share = saturation_B[:, None, None]
     return share * identity_33 + (1 - share) * gray_33
 
 
 def _hue_matrix(turn_B: Tensor) -> Tensor:
-    to_yiq_33 = turn_B.new_tensor(_TO_YIQ)
+    _, to_yiq_33, to_rgb_33 = _constants(turn_B.device)
     angle_B = turn_B * (2 * math.pi)
     rotation = torch.zeros(len(turn_B), 3, 3, device=turn_B.device)
-    rotation[:, 0, 0] = 1
+    rotation[:, 0, 0].fill_(1)
     rotation[:, 1, 1] = rotation[:, 2, 2] = angle_B.cos()
     rotation[:, 1, 2] = -angle_B.sin()
     rotation[:, 2, 1] = angle_B.sin()
-    to_rgb_33: Tensor = torch.linalg.inv(to_yiq_33)
     return to_rgb_33 @ rotation @ to_yiq_33
+
+
+@functools.cache
+def _constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Luma weights, RGB to YIQ and back, on a device once: to bring them there makes an accelerator wait."""
+    with torch.inference_mode(False):
+        to_yiq_33 = torch.tensor(_TO_YIQ)
+        to_rgb_33 = torch.linalg.inv(to_yiq_33)
+        return torch.tensor(GRAY).to(device), to_yiq_33.to(device), to_rgb_33.to(device)

@@ -46,6 +46,11 @@ class Pixels:
         """Centre and scale images in [0, 1]."""
         return (x_BIHW - self.mean_3[:, None, None]) / self.std_3[:, None, None]
 
+    def restore(self, x_BIHW: Tensor) -> Tensor:
+        """Undo :meth:`normalise` and round to uint8."""
+        x_BIHW = x_BIHW.float() * self.std_3[:, None, None] + self.mean_3[:, None, None]
+        return (255 * x_BIHW).round().clamp(0, 255).to(torch.uint8)
+
     def random(self, index_B: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
         """Normalised random views of these rows, ``channels_last``."""
         view = sample_view(augmentation, len(index_B), self.size_px, self.size_px, generator=generator)

@@ -9,6 +9,8 @@ from typing import NoReturn
 
 import pandas as pd
 
+from noisyclean.base.shell import shell_line
+from noisyclean.data.formats import is_image_name
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import StrArray
@@ -131,11 +133,16 @@ def _usual_labels(table: TextTable) -> tuple[str, ...]:
 
 
 def _missing(table: TextTable, what: str, option: str) -> NoReturn:
-    example = table.frame.columns[0 if what == "image" else -1]
-    raise DataError(
-        f"{table.path}: no {what} column among {', '.join(table.frame.columns)}\n{_preview(table.frame)}",
-        hint=f"Name it: {option} '{example}' (or one of the others). The first line must be a header.",
-    )
+    names = [str(name) for name in table.frame.columns]
+    example = names[0 if what == "image" else -1]
+    several = [name for name in names if name.casefold().startswith((*LABEL_NAMES, *ANNOTATOR_NAMES))]
+    hint = f"Name it: {option} '{example}' (or one of the others). The first line must be a header."
+    if any(is_image_name(name) for name in names):
+        hint = "The first line must be a header such as path,label; this one looks like a row."
+    elif what == "label" and len(several) > 1:
+        words = shell_line([option, ",".join(several)])
+        hint = f"Name it: {option} '{several[0]}'. If each annotator has one: {words}"
+    raise DataError(f"{table.path}: no {what} column among {', '.join(names)}\n{_preview(table.frame)}", hint=hint)
 
 
 def _first_match(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:

@@ -13,6 +13,7 @@ import pandas as pd
 from noisyclean.base.files import fingerprint
 from noisyclean.data.annotators import Agreement, Votes, count_votes, measure_agreement
 from noisyclean.data.columns import Columns, choose_columns, clean_labels
+from noisyclean.data.doubts import doubts_about
 from noisyclean.data.folders import table_from_folders
 from noisyclean.data.paths import Located, Stamp, locate
 from noisyclean.data.tables import TextTable, read_table
@@ -21,8 +22,7 @@ from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
 __all__ = ["IngestOptions", "Ingested", "LeftOut", "order_classes", "read_labels", "select_rows"]
 
-FEW_IMAGES = 20
-"""Below this many, as many classes as images are no sign of a wrong column."""
+GUESSED = "The table was read as cp1252, the last guess; if its names look odd, tell the encoding: --encoding"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,8 @@ def read_labels(
     text, left_out = _without_pathless(text, columns)
     folder = labels.parent if labels is not None else images
     paths = text.frame[columns.image].tolist()
-    located = locate(paths, images, folder, row_N=text.row_N, prefix=options.strip_prefix)
+    doubt = GUESSED if options.encoding is None and text.encoding.codec == "cp1252" else ""
+    located = locate(paths, images, folder, row_N=text.row_N, prefix=options.strip_prefix, doubt=doubt)
     return _settle(text, columns, located, left_out, _words(options.unlabeled), classes)
 
 
@@ -171,7 +172,6 @@ def _settle(
     word_N = _words_without_label(given, votes)
     set_aside_N = np.isin(word_N, list(unlabelled))
     problem_N = _problems(votes, located.found_N[first_N], word_N, set_aside_N)
-    warnings = _warnings(table, text, image_R)
     facts = {
         "table": text.description,
         "image_column": columns.image,
@@ -192,7 +192,7 @@ def _settle(
         stamps=[located.stamps[row] for row in first_N],
         facts=facts,
         notes=(*_notes(text, columns, table, facts), *located.notes, *text.notes),
-        warnings=warnings,
+        warnings=(*located.warnings, *doubts_about(table, text, image_R)),
     )
 
 
@@ -285,25 +285,6 @@ def _problems(votes: Votes, found_N: BoolArray, word_N: StrArray, set_aside_N: B
         problem_N[row] = f"class {word_N[row]!r} is not in the run"
     problem_N[set_aside_N] = "unlabelled, as told by --unlabeled"
     return problem_N
-
-
-def _warnings(table: LabelTable, text: TextTable, image_R: IntArray) -> tuple[str, ...]:
-    warnings: list[str] = []
-    if table.rival_N is not None and (table.rival_N >= 0).any():
-        rows = np.flatnonzero(table.rival_N >= 0)
-        where = text.row_N[image_R == rows[0]]
-        warnings.append(
-            f"{len(rows):,} images have two labels and are flagged as conflicts; the first is "
-            f"{table.image_path_N[rows[0]]!r} in rows {', '.join(map(str, where))}. "
-            "If several annotators judged each image, name their column: --annotator-column"
-        )
-    folded = pd.Series([name.casefold() for name in table.classes])
-    if folded.duplicated().any():
-        twins = [name for name, double in zip(table.classes, folded.duplicated(keep=False), strict=True) if double]
-        warnings.append(f"classes that differ in case only are kept apart: {', '.join(twins[:6])}")
-    if len(table) >= FEW_IMAGES and 2 * table.num_classes > len(table):
-        warnings.append(f"{table.num_classes:,} classes for {len(table):,} images: is this the column of labels?")
-    return tuple(warnings)
 
 
 def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str, Any]) -> list[str]:

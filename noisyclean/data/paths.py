@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from noisyclean.data.spelling import NameIndex, best_prefix, is_case_insensitive, strip_prefix, with_slashes
+from noisyclean.data.advice import advise, advise_prefix
+from noisyclean.data.spelling import NameIndex, is_case_insensitive, shown, strip_prefix, with_slashes
 from noisyclean.errors import DataError
 from noisyclean.types import BoolArray, IntArray, StrArray
 
@@ -37,10 +37,17 @@ class Located:
     stamps: list[Stamp]
     """Size and time of change of each file; zeros where there is none."""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def locate(
-    paths: Sequence[str], images: Path, labels_folder: Path, *, row_N: IntArray, prefix: str | None = None
+    paths: Sequence[str],
+    images: Path,
+    labels_folder: Path,
+    *,
+    row_N: IntArray,
+    prefix: str | None = None,
+    doubt: str = "",
 ) -> Located:
     """Find each path relative to IMAGES, else to LABELS' folder, else absolute inside IMAGES.
 
@@ -54,13 +61,14 @@ def locate(
         labels_folder: The table's folder.
         row_N: Row numbers, for messages.
         prefix: Taken off each path first.
+        doubt: What else may be wrong where no path is found; said last.
 
     Raises:
         DataError: A path leaves IMAGES, or no base fits; the message names the prefix that would.
         UsageError: No path begins with ``prefix``.
     """
     tried = strip_prefix(paths, prefix) if prefix else paths
-    base, base_words = _choose_base(tried, images, labels_folder)
+    base, base_words = _choose_base(tried, images, labels_folder, doubt)
     guard = _Inside(images)
     names = NameIndex()
     files: list[str] = []
@@ -76,8 +84,9 @@ def locate(
                 num_respelled += 1
         if not guard.contains(file):
             raise DataError(
-                f"row {row_N[row]}: {paths[row]!r} leaves the images folder {images}",
-                hint="Every image must lie inside IMAGES, links included: give the folder that holds all of them.",
+                f"row {row_N[row]}: {shown(paths[row])} leaves the images folder {images}",
+                hint=("" if os.path.exists(file) else advise_prefix(tried, images))
+                or "Every image must lie inside IMAGES, links included: give the folder that holds all of them.",
             )
         files.append(file)
         stamps.append(stamp)
@@ -93,10 +102,17 @@ def locate(
         base=base_words,
         stamps=stamps,
         notes=tuple(notes if num_respelled else []),
+        warnings=_about_missing([path for path, found in zip(tried, found_N, strict=True) if not found], images),
     )
 
 
-def _choose_base(paths: Sequence[str], images: Path, labels_folder: Path) -> tuple[str, str]:
+def _about_missing(paths: Sequence[str], images: Path) -> tuple[str, ...]:
+    """Where some paths are found and others are not: the prefix that those have too much."""
+    advice = advise_prefix(paths, images) if paths else ""
+    return (f"{len(paths):,} files are not found; {advice}",) if advice else ()
+
+
+def _choose_base(paths: Sequence[str], images: Path, labels_folder: Path, doubt: str) -> tuple[str, str]:
     bases = {f"relative to {images}": images, f"relative to {labels_folder}": labels_folder, "absolute": Path("/")}
     sample = paths[:: max(1, len(paths) // SAMPLE)]
     hits = {
@@ -109,8 +125,8 @@ def _choose_base(paths: Sequence[str], images: Path, labels_folder: Path) -> tup
     if any(names.find(str(images), os.path.normpath(with_slashes(path.strip()))) for path in sample):
         return str(images), f"relative to {images}"
     raise DataError(
-        f"none of the paths is a file, neither in {images} nor beside the table; the first is {paths[0]!r}",
-        hint=_advice(paths, images),
+        f"none of the paths is a file, neither in {images} nor beside the table; the first is {shown(paths[0])}",
+        hint=f"{advise(paths, images)} {doubt}".strip(),
     )
 
 
@@ -172,20 +188,3 @@ def _stamp(file: str) -> Stamp:
     except (OSError, ValueError):
         return (0, 0)
     return (0, 0) if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns)
-
-
-def _advice(paths: Sequence[str], images: Path) -> str:
-    """Which leading part of the paths would have to go, or to be added, for them to be found."""
-
-    def is_file(path: str) -> bool:
-        return os.path.isfile(_joined(str(images), with_slashes(path.strip())))
-
-    best = best_prefix(paths, is_file)
-    if best is not None:
-        prefix, num_found = best
-        share = f"{num_found:,} of {len(paths):,}"
-        return f"{share} would be found without {prefix!r}: add --strip-prefix {shlex.quote(prefix)}"
-    for folder in sorted(entry for entry in images.iterdir() if entry.is_dir())[:100]:
-        if os.path.isfile(_joined(str(folder), with_slashes(paths[0].strip()))):
-            return f"They would be found in {str(folder)!r}: give that folder as IMAGES."
-    return "Give the folder the paths are relative to as IMAGES."

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from noisyclean.errors import UsageError
 
-__all__ = ["NameIndex", "best_prefix", "is_case_insensitive", "strip_prefix", "with_slashes"]
+__all__ = ["NameIndex", "best_prefix", "is_case_insensitive", "shown", "strip_prefix", "with_slashes"]
 
 SAMPLE = 2_000
 """Paths looked at to see which prefix to take off."""
@@ -49,6 +49,11 @@ class NameIndex:
         return self._folders[folder]
 
 
+def shown(path: str) -> str:
+    """A path in quotes for a message; unlike ``repr`` it does not double the separators of Windows."""
+    return repr(path).replace("\\\\", "\\")
+
+
 def with_slashes(path: str) -> str:
     """The path as this system would write it if it came from Windows."""
     return path.replace("\\", "/")
@@ -64,7 +69,7 @@ def strip_prefix(paths: Sequence[str], prefix: str) -> list[str]:
     length = len(prefix)
     stripped = [path[length:].lstrip("\\/") if _comparable(path[:length]) == wanted else path for path in paths]
     if paths and stripped == list(paths):
-        raise UsageError(f"--strip-prefix {prefix}: no path begins so", hint=f"The first path is {paths[0]!r}.")
+        raise UsageError(f"--strip-prefix {prefix}: no path begins so", hint=f"The first path is {shown(paths[0])}.")
     return stripped
 
 

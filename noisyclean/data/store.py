@@ -39,6 +39,9 @@ from noisyclean.errors import EnvironmentProblem
 __all__ = ["ImageStore", "build_store", "open_store"]
 
 BLOCK_ROWS = 256
+"""Most files a thread decodes between two lines of the journal."""
+BLOCKS_A_THREAD = 8
+"""Least number of blocks for each thread, so that none waits long for the last one."""
 
 
 def build_store(
@@ -82,7 +85,8 @@ def build_store(
         (folder / JOURNAL).open("a", encoding="utf-8") as journal,
         ThreadPoolExecutor(threads) as pool,
     ):
-        blocks = [pool.submit(fill, todo[start : start + BLOCK_ROWS]) for start in range(0, len(todo), BLOCK_ROWS)]
+        step = max(1, min(BLOCK_ROWS, len(todo) // (BLOCKS_A_THREAD * threads)))
+        blocks = [pool.submit(fill, todo[start : start + step]) for start in range(0, len(todo), step)]
         try:
             for future in as_completed(blocks):
                 block, decoded = future.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,8 @@ __all__ = ["Kind", "TextTable", "read_table", "table_kind"]
 
 Kind = Literal["text", "parquet", "xlsx"]
 
+SAMPLE = 1_000
+"""Cells of a column looked at to see whether they repeat."""
 MAGIC = {b"PAR1": "parquet", b"PK\x03\x04": "zip", b"\xd0\xcf\x11\xe0": "xls", b"\x1f\x8b": "gzip"}
 REFUSED = {
     "zip": "is a zip archive or a spreadsheet of another kind than .xlsx",
@@ -123,7 +126,7 @@ def _assemble(records: list[list[str]], path: Path, empty: TextTable, notes: lis
     if not kept:
         raise DataError(f"{path}: has no rows", hint="It needs a header and one row for each image.")
     _level(kept, len(names), row_N, path)
-    columns = zip(*kept, strict=True)
+    columns = map(_shared, zip(*kept, strict=True))
     frame = pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in zip(names, columns, strict=True)})
     return TextTable(
         frame=frame,
@@ -135,6 +138,14 @@ def _assemble(records: list[list[str]], path: Path, empty: TextTable, notes: lis
         blank_rows=tuple(numbers[blank_N].tolist()),
         notes=(*notes, *renamed),
     )
+
+
+def _shared(cells: Sequence[str]) -> Sequence[str]:
+    """The same cells, equal ones held in memory once where a look at the first says that they repeat."""
+    if 2 * len(set(cells[:SAMPLE])) > len(cells[:SAMPLE]):
+        return cells
+    known: dict[str, str] = {}
+    return [known.setdefault(cell, cell) for cell in cells]
 
 
 def _level(records: list[list[str]], width: int, row_N: IntArray, path: Path) -> None:

@@ -8,13 +8,15 @@ import numpy as np
 from scipy.special import expit
 
 from noisyclean.ops.bells import fit_bells
-from noisyclean.types import FloatArray
+from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["Calibration", "calibrate"]
+__all__ = ["Calibration", "calibrate", "small_class_offsets"]
 
 LEAST_DISTANCE = 1.0
 """Distance of the two means, in widths, below which the curves are kept apart by this much: without it a nearly clean
 set would split its own bell in two."""
+
+PRIOR_IMAGES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,26 @@ def calibrate(score_N: FloatArray, rate: float) -> Calibration:
     rate = float(np.clip(rate, edge, 1 - edge))
     slope = fit_bells(score_N, share=rate, least_distance=LEAST_DISTANCE).slope
     return Calibration(slope=slope, offset=_offset_for_mean(slope * score_N, rate))
+
+
+def small_class_offsets(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray:
+    """Draw the error rates of small classes towards the common one, shape (C,), to be added to the log-odds.
+
+    Ten images cannot show that seven of them are wrong. A class's mean is shrunk as if ``PRIOR_IMAGES`` more of its
+    images had the common rate (empirical Bayes); large classes keep theirs.
+
+    Args:
+        log_odds_N: That each label is wrong.
+        label_N: Given class indices.
+    """
+    p_N = expit(log_odds_N)
+    offset_C = np.zeros(int(label_N.max()) + 1)
+    for given in np.unique(label_N):
+        own_N = label_N == given
+        num = int(own_N.sum())
+        shrunk = (p_N[own_N].sum() + PRIOR_IMAGES * p_N.mean()) / (num + PRIOR_IMAGES)
+        offset_C[given] = _offset_for_mean(log_odds_N[own_N], float(shrunk))
+    return offset_C
 
 
 def _offset_for_mean(log_odds_N: FloatArray, mean: float) -> float:

@@ -18,10 +18,10 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from noisyclean.detect.calibrate import calibrate
+from noisyclean.detect.calibrate import calibrate, small_class_offsets
 from noisyclean.detect.rate import RateEstimate, count_if_apart, estimate_rate
 from noisyclean.errors import UsageError
-from noisyclean.ops.pooling import balance_classes, flattened_shares, margins, pool_opinions
+from noisyclean.ops.pooling import balance_classes, margins, plausible_shares, pool_opinions
 from noisyclean.types import (
     BoolArray,
     Evidence,
@@ -58,7 +58,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
     log_p_NC = fair_opinion(evidence)
     against_N = -margins(log_p_NC, label_N)
     rate = count_if_apart(_rate(log_p_NC, label_N), against_N)
-    p_N = _probability(against_N, rate)
+    p_N = _probability(against_N, label_N, rate)
     suggestion_N, share_N = _best_other(log_p_NC, label_N)
     flagged_N = p_N > THRESHOLD
     p_NC = np.exp(log_p_NC)
@@ -82,8 +82,8 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
 def fair_opinion(evidence: Evidence) -> FloatArray:
     """Pool the opinions that exist, each balanced over the classes; log-probabilities (N, C), float64.
 
-    How uneven the classes really are is hidden by the noise: they are taken to be as even as the disagreement between
-    labels and pool allows.
+    How uneven the classes really are is hidden by the noise; :func:`~noisyclean.ops.pooling.plausible_shares` says what
+    is assumed. Half of the disagreement between labels and pool counts as noise there, the other half as errors.
     """
     given = {"log_p_NC": TRUST_NETS, "outside_log_p_NC": 1.0}
     weights = [weight for name, weight in given.items() if evidence.has(name)]
@@ -95,7 +95,7 @@ def fair_opinion(evidence: Evidence) -> FloatArray:
     for _ in range(2):
         pooled_NC = pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
         disagreement = float(np.mean(pooled_NC.argmax(axis=1) != evidence.label_N))
-        target_C = flattened_shares(share_C, disagreement)
+        target_C = plausible_shares(share_C, disagreement / 2)
     return pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
 
 
@@ -104,9 +104,10 @@ def _rate(log_p_NC: FloatArray, label_N: IntArray) -> RateEstimate:
     return estimate_rate(top_N2[:, 1] - top_N2[:, 0], log_p_NC.argmax(axis=1) != label_N)
 
 
-def _probability(against_N: FloatArray, rate: RateEstimate) -> FloatArray:
-    """Calibrated and strictly monotone: odds beyond any evidence are drawn together, or floats would tie."""
+def _probability(against_N: FloatArray, label_N: IntArray, rate: RateEstimate) -> FloatArray:
+    """Calibrated; odds beyond any evidence are drawn together but stay in order, or floats would tie."""
     log_odds_N = calibrate(against_N, rate.rate).log_odds(against_N)
+    log_odds_N = log_odds_N + small_class_offsets(log_odds_N, label_N)[label_N]
     beyond_N = np.maximum(np.abs(log_odds_N) - SURE_LOG_ODDS, 0)
     probability_N: FloatArray = expit(np.sign(log_odds_N) * (np.abs(log_odds_N) - beyond_N + np.log1p(beyond_N)))
     return probability_N

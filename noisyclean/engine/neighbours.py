@@ -9,29 +9,37 @@ __all__ = ["nearest_neighbours", "neighbours_among"]
 
 BLOCK_BYTES = 64 * 2**20
 """Size of the block of similarities held at a time."""
+STRANDS = 16
+"""Columns in a group; the k largest of a row lie in the k groups with the largest maxima."""
 
 
-def nearest_neighbours(z_ND: Tensor, *, num_neighbours: int, group_N: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def nearest_neighbours(
+    z_ND: Tensor, *, num_neighbours: int, group_N: Tensor | None = None, rows: range | None = None
+) -> tuple[Tensor, Tensor]:
     """The k most similar other samples of each sample.
 
     Args:
         z_ND: L2-normalised embeddings.
         num_neighbours: k, below N.
         group_N: Samples of one group are not each other's neighbours; a sample is never its own.
+        rows: Neighbouring rows whose neighbours are wanted, among all samples; all rows by default.
 
     Returns:
-        Indices (N, k), nearest first, and their cosine similarities; -inf marks places that could not be filled.
+        Indices (R, k), nearest first, and their cosine similarities; -inf marks places that could not be filled.
     """
-    num = len(z_ND)
-    block = max(1, BLOCK_BYTES // (4 * num))
-    group_N = torch.arange(num, device=z_ND.device) if group_N is None else group_N
-    index_NK = torch.empty(num, num_neighbours, dtype=torch.int64, device=z_ND.device)
-    similarity_NK = torch.empty(num, num_neighbours, device=z_ND.device)
-    for start in range(0, num, block):
-        rows = slice(start, start + block)
-        similarity_BN = z_ND[rows] @ z_ND.T
-        similarity_BN.masked_fill_(group_N[rows, None] == group_N[None], -torch.inf)
-        similarity_NK[rows], index_NK[rows] = similarity_BN.topk(num_neighbours, dim=1)
+    rows = range(len(z_ND)) if rows is None else rows
+    block = max(1, BLOCK_BYTES // (4 * len(z_ND)))
+    index_NK = torch.empty(len(rows), num_neighbours, dtype=torch.int64, device=z_ND.device)
+    similarity_NK = torch.empty(len(rows), num_neighbours, device=z_ND.device)
+    for start in range(rows.start, rows.stop, block):
+        own_B = torch.arange(start, min(start + block, rows.stop), device=z_ND.device)
+        similarity_BN = z_ND[own_B] @ z_ND.T
+        if group_N is None:
+            similarity_BN.scatter_(1, own_B[:, None], -torch.inf)
+        else:
+            similarity_BN.masked_fill_(group_N[own_B, None] == group_N[None], -torch.inf)
+        place = slice(start - rows.start, start - rows.start + len(own_B))
+        similarity_NK[place], index_NK[place] = _largest(similarity_BN, num_neighbours)
     return index_NK, similarity_NK
 
 
@@ -52,5 +60,25 @@ def neighbours_among(
         similarity_BN = z_MD[start : start + block] @ reference_ND.T
         if own_row_M is not None:
             similarity_BN.scatter_(1, own_row_M[start : start + block, None], -torch.inf)
-        parts.append(similarity_BN.topk(num_neighbours, dim=1).indices)
+        parts.append(_largest(similarity_BN, num_neighbours)[1])
     return torch.cat(parts)
+
+
+def _largest(value_BN: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of every row, largest first, and where they are.
+
+    On a CPU ``topk`` reads long rows slowly; maxima over strands of 16 columns are taken at the speed of
+    memory, and only the strands of the k largest maxima are searched. No value is lost: each of the k largest lies in a
+    strand whose maximum is at least as large.
+    """
+    num = value_BN.shape[1] // STRANDS
+    if value_BN.is_cuda or num < 2 * k:
+        values, index = value_BN.topk(k, dim=1)
+        return values, index
+    strand_BSG = value_BN[:, : STRANDS * num].unflatten(1, (STRANDS, num))
+    group_BG = strand_BSG.amax(dim=1).topk(k, dim=1, sorted=False).indices
+    column_BM = (group_BG[:, None] + num * torch.arange(STRANDS)[:, None]).flatten(1)
+    rest_R = torch.arange(STRANDS * num, value_BN.shape[1])
+    column_BM = torch.cat([column_BM, rest_R.expand(len(value_BN), -1)], dim=1)
+    values, place_BK = value_BN.gather(1, column_BM).topk(k, dim=1)
+    return values, column_BM.gather(1, place_BK)

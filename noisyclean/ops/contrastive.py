@@ -8,7 +8,7 @@ from torch import Tensor
 __all__ = ["contrastive_sets", "interpolated_contrastive", "nt_xent", "spread"]
 
 
-def nt_xent(z1_BD: Tensor, z2_BD: Tensor, *, temperature: float) -> Tensor:
+def nt_xent(z1_BD: Tensor, z2_BD: Tensor, *, temperature: float, rows: range | None = None) -> Tensor:
     """SimCLR's loss: each view must find its other view among all views of the batch.
 
     NT-Xent, https://arxiv.org/abs/2002.05709, equation 1:
@@ -18,15 +18,19 @@ def nt_xent(z1_BD: Tensor, z2_BD: Tensor, *, temperature: float) -> Tensor:
         z1_BD: First views' embeddings, L2-normalised rows; row i is the same image as row i of ``z2_BD``.
         z2_BD: Second views' embeddings.
         temperature: T, positive.
+        rows: Neighbouring images whose loss is taken, among all; all by default. Processes that share a batch take
+            theirs; the mean over processes is then the loss of the whole batch.
 
     Returns:
         A scalar; log(2B - 1) when all embeddings are equal.
     """
+    rows = range(len(z1_BD)) if rows is None else rows
     z_D = torch.cat([z1_BD, z2_BD]).float()
-    similarity = (z_D @ z_D.T) / temperature
-    similarity = similarity.masked_fill(torch.eye(len(z_D), dtype=torch.bool, device=z_D.device), -torch.inf)
-    positive = torch.arange(len(z_D), device=z_D.device).roll(len(z1_BD))
-    return torch.nn.functional.cross_entropy(similarity, positive)
+    own = torch.arange(rows.start, rows.stop, device=z_D.device)
+    own = torch.cat([own, own + len(z1_BD)])
+    own_D = z_D if len(own) == len(z_D) else z_D[own]
+    similarity = ((own_D @ z_D.T) / temperature).scatter(1, own[:, None], -torch.inf)
+    return torch.nn.functional.cross_entropy(similarity, (own + len(z1_BD)) % len(z_D))
 
 
 def contrastive_sets(

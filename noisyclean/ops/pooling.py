@@ -9,7 +9,7 @@ from scipy.special import log_softmax, logsumexp
 
 from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["balance_classes", "flattened_shares", "margins", "pool_opinions"]
+__all__ = ["balance_classes", "margins", "plausible_shares", "pool_opinions"]
 
 MOST_BALANCED = 50_000
 """Class biases are found on at most this many samples, evenly spread."""
@@ -26,34 +26,25 @@ def margins(log_p_NC: FloatArray, label_N: IntArray) -> FloatArray:
     return difference
 
 
-def flattened_shares(share_C: FloatArray, movable: float) -> FloatArray:
-    """The most even class shares that can be reached by moving at most a share ``movable`` of all samples.
+def plausible_shares(share_C: FloatArray, movable: float) -> FloatArray:
+    """How frequent the classes may really be, given how frequent their labels are.
 
-    Noise can hide how frequent classes really are, by no more than its rate: the largest classes are cut to one level
-    and the smallest filled to another, and uniform is the end of it.
+    Noise can hide that the classes are even, and it can make uneven ones look more even than they are; which of the two
+    it did cannot be read off the labels. Even classes are the simplest explanation as long as the noise alone can have
+    made the labels uneven; else they are taken to be half as uneven as the labels, on a logarithmic scale.
 
     Args:
-        share_C: Observed shares; sum to 1. Classes without samples stay empty.
-        movable: In [0, 1].
+        share_C: Shares of the labels; sum to 1. Classes without labels stay empty.
+        movable: Share of the labels that noise may have moved from one class to another, in [0, 1].
     """
     present = share_C > 0
-    share = share_C[present]
-    low = _level(share, movable)
-    high = -_level(-share, movable)
-    even = 1 / len(share)
-    flat = np.zeros_like(share_C)
-    flat[present] = np.clip(share, min(low, even), max(high, even))
-    shares: FloatArray = flat / flat.sum()
-    return shares
-
-
-def _level(value: FloatArray, amount: float) -> float:
-    """Height to which ``amount`` fills the lowest of ``value`` up, like water."""
-    ordered = np.sort(value)
-    below = np.arange(1, len(ordered) + 1)
-    heights = (amount + np.cumsum(ordered)) / below
-    fits = np.append(heights[:-1] <= ordered[1:], True)
-    return float(heights[np.argmax(fits)])
+    even_C: FloatArray = present / present.sum()
+    moved = np.abs(share_C - even_C).sum() / 2
+    if moved <= movable:
+        return even_C
+    between_C = np.sqrt(share_C * even_C)
+    shares_C: FloatArray = between_C / between_C.sum()
+    return shares_C
 
 
 def balance_classes(log_p_NC: FloatArray, target_C: FloatArray) -> FloatArray:

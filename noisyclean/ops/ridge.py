@@ -20,7 +20,7 @@ LEAST_LEFT = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeSystem:
-    """Normal equations of standardised features in their eigenbasis; float64."""
+    """Normal equations of standardised features in their eigenbasis, the intercept unpenalised; float64."""
 
     mean_D: Tensor
     scale_D: Tensor
@@ -29,6 +29,7 @@ class RidgeSystem:
     moment_DC: Tensor
     """Products of rotated features and centred targets."""
     target_mean_C: Tensor
+    num_samples: int
 
     @classmethod
     def accumulate(cls, blocks: Iterable[tuple[Tensor, Tensor]]) -> RidgeSystem:
@@ -54,6 +55,7 @@ class RidgeSystem:
             eigenvalue_D=eigenvalue_D.clamp(min=0),
             moment_DC=basis_DD.T @ (product[:num_features, num_features:] / scale_D[:, None]),
             target_mean_C=mean[num_features:],
+            num_samples=count,
         )
 
     def rotate(self, z_BD: Tensor) -> Tensor:
@@ -85,14 +87,15 @@ def leave_out_predictions(
     Returns:
         Shape (B, C).
 
-    Deviations: feature means and scales, and the target mean, keep the sample in; their share of it is 1 / N.
+    Deviations: the scales of the features keep the sample in.
     """
     shrink_D = 1 / (system.eigenvalue_D + penalty)
     residual_BC = target_BC.double() - system.predict(rotated_BD, penalty)
-    leverage_B = rotated_BD.square() @ shrink_D
+    leverage_B = rotated_BD.square() @ shrink_D + 1 / system.num_samples
     left_out_BC = residual_BC / (1 - leverage_B).clamp(min=LEAST_LEFT)[:, None]
     for rows in groups:
-        left_out_BC[rows] = _without_group(rotated_BD[rows], residual_BC[rows], shrink_D)
+        root_GE = _root_of_smoother(system, rotated_BD[rows], shrink_D)
+        left_out_BC[rows] = _without_group(root_GE, residual_BC[rows])
     return target_BC.double() - left_out_BC
 
 
@@ -113,19 +116,23 @@ def leave_out_views(
     """
     shrink_D = 1 / (system.eigenvalue_D + penalty)
     residual_BC = target_BC.double() - system.predict(rotated_BD, penalty)
-    left_B = (1 - rotated_BD.square() @ shrink_D).clamp(min=LEAST_LEFT)
-    shared_B = (view_BD * rotated_BD) @ shrink_D
+    left_B = (1 - rotated_BD.square() @ shrink_D - 1 / system.num_samples).clamp(min=LEAST_LEFT)
+    shared_B = (view_BD * rotated_BD) @ shrink_D + 1 / system.num_samples
     return system.predict(view_BD, penalty) - (shared_B / left_B)[:, None] * residual_BC
 
 
-def _without_group(rotated_GD: Tensor, residual_GC: Tensor, shrink_D: Tensor) -> Tensor:
+def _root_of_smoother(system: RidgeSystem, rotated_GD: Tensor, shrink_D: Tensor) -> Tensor:
+    """A factor R of a group's block of the smoother, ``H = R R^T``; its last column is the intercept's."""
+    intercept_G1 = rotated_GD.new_full((len(rotated_GD), 1), system.num_samples**-0.5)
+    return torch.cat([rotated_GD * shrink_D.sqrt(), intercept_G1], dim=1)
+
+
+def _without_group(root_GE: Tensor, residual_GC: Tensor) -> Tensor:
     """Residuals of a group by the fit without it, ``(I - H)^-1 r``, in whichever of the two spaces is smaller."""
-    num, dim = rotated_GD.shape
-    identity = torch.eye(min(num, dim), dtype=rotated_GD.dtype, device=rotated_GD.device)
-    half_GD = rotated_GD * shrink_D.sqrt()
+    num, dim = root_GE.shape
+    ridge = (1 + LEAST_LEFT) * torch.eye(min(num, dim), dtype=root_GE.dtype, device=root_GE.device)
     if num <= dim:
-        smoother = half_GD @ half_GD.T
-        alone_GC: Tensor = torch.linalg.solve(identity * (1 + LEAST_LEFT) - smoother, residual_GC)
+        alone_GC: Tensor = torch.linalg.solve(ridge - root_GE @ root_GE.T, residual_GC)
         return alone_GC
-    inner: Tensor = torch.linalg.solve(identity * (1 + LEAST_LEFT) - half_GD.T @ half_GD, half_GD.T @ residual_GC)
-    return residual_GC + half_GD @ inner
+    inner: Tensor = torch.linalg.solve(ridge - root_GE.T @ root_GE, root_GE.T @ residual_GC)
+    return residual_GC + root_GE @ inner

@@ -7,7 +7,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Balance", "agreeing_and_balanced", "class_prior", "lowest_per_class", "with_class_floor"]
+__all__ = [
+    "Balance",
+    "agreeing_and_balanced",
+    "class_prior",
+    "is_asymmetric",
+    "lowest_per_class",
+    "with_class_floor",
+]
 
 Balance = Literal["median", "min", "max", "none"]
 
@@ -92,3 +99,25 @@ def class_prior(label_N: Tensor, weight_N: Tensor, num_classes: int) -> Tensor:
     """
     count_C = torch.zeros(num_classes, device=label_N.device).index_add_(0, label_N, weight_N.float())
     return (count_C + 1) / (count_C.sum() + num_classes)
+
+
+def is_asymmetric(predicted_N: Tensor, label_N: Tensor, num_classes: int) -> bool:
+    """Whether labels that a net does not agree with go to one class rather than to all alike.
+
+    Of every predicted class, the share that the commonest other label has among the labels that disagree: 1 / (C - 1)
+    where wrong labels are drawn from all classes, 1 where a class is only ever taken for one other. The mean over all
+    labels that disagree is compared with the middle of the two. Two classes are always asymmetric; without any
+    disagreement nothing is.
+
+    Args:
+        predicted_N: What a net predicts that has not memorised the labels.
+        label_N: Given labels.
+        num_classes: C, at least 2.
+    """
+    pair_N = predicted_N * num_classes + label_N
+    count_CC = torch.bincount(pair_N, minlength=num_classes**2).view(num_classes, num_classes).float()
+    count_CC.fill_diagonal_(0)
+    total = float(count_CC.sum())
+    if total == 0:
+        return False
+    return float(count_CC.amax(dim=1).sum()) / total >= (1 + 1 / (num_classes - 1)) / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_fini
 from noisyclean.pipeline.frozen import frozen_stage
 from noisyclean.pipeline.given import given_stage
 from noisyclean.pipeline.learning import Learned, pretrain_stage, probe_stage
+from noisyclean.pipeline.looking import look_stage
 from noisyclean.pipeline.origin import resolve_origin
-from noisyclean.pipeline.plan import PlanRequest, settle_plan
+from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
 from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, stored_images, warn_before_decoding
 from noisyclean.pipeline.reporting import report_stage
 from noisyclean.pipeline.reuse import Carried, carry_over
@@ -33,6 +35,7 @@ from noisyclean.pipeline.rounds import (
 )
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
 from noisyclean.pipeline.starting import start_stage
+from noisyclean.pipeline.viewing import settle_views
 
 __all__ = ["audit"]
 
@@ -192,6 +195,8 @@ def _run(
         reporter.say(f"{name}: {reason}")
     stores = [] if earlier is None else [stored_images(earlier.run)]
     prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=cache, stores=stores)
+    plan = settle_views(plan, prepared, reporter=reporter)
+    keep_plan(run.root / "plan.json", plan.to_json())
     carried = carry_over(earlier, prepared, plan, reporter=reporter)
     learned = _learn(run, ingested, prepared, carried, request, plan, reporter)
     scored = score_stage(run, prepared, learned, plan, reporter=reporter)
@@ -218,6 +223,10 @@ def _learn(
         origin = resolve_origin(request.init, request.backbone)
         begin = start_stage(run, origin, prepared, plan, reporter=reporter)
         return frozen_stage(run, prepared, begin, plan, reporter=reporter)
+    embedded = embed_stage(run, prepared, None, plan, reporter=reporter)
+    look_stage(run, prepared, embedded, plan, reporter=reporter)
     start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining)
-    embedded = embed_stage(run, prepared, start, plan, reporter=reporter)
+    if start is not None:
+        pretrained = embed_stage(run, prepared, start, plan, reporter=reporter)
+        embedded = max(embedded, pretrained, key=attrgetter("accuracy"))
     return probe_stage(run, prepared, start, embedded, plan, reporter=reporter, instead=carried.evidence)

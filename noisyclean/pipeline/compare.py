@@ -12,7 +12,7 @@ from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.starting import Start
 from noisyclean.pipeline.testing import Tested
-from noisyclean.pipeline.training import Trained, train_stage
+from noisyclean.pipeline.training import Job, Trained, train_stage
 from noisyclean.pipeline.training_jobs import BASELINE, baseline_job, pruned_job, relabelled_job
 from noisyclean.pipeline.training_plan import TrainPlan
 from noisyclean.pipeline.training_scores import score_training
@@ -21,18 +21,28 @@ __all__ = ["compare_stages", "comparison"]
 
 
 def compare_stages(
-    run: RunDir, prepared: Prepared, start: Start, main: Trained, plan: TrainPlan, *, reporter: Reporter
+    run: RunDir,
+    prepared: Prepared,
+    start: Start,
+    main: Trained,
+    plan: TrainPlan,
+    *,
+    reporter: Reporter,
+    tensorboard: bool = False,
 ) -> list[Trained]:
     """Train the baseline, and the baseline on the pruned and on the relabelled set; all but ``main`` itself."""
+
+    def train(job: Job) -> Trained:
+        return train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=tensorboard)
+
     baseline = main
     trained: list[Trained] = []
     if main.job.name != BASELINE:
-        job = baseline_job(prepared, main.job, plan)
-        baseline = train_stage(run, prepared, start, job, plan, reporter=reporter)
+        baseline = train(baseline_job(prepared, main.job, plan))
         trained.append(baseline)
     stats = score_training(baseline, prepared, plan)
     for job in (pruned_job(baseline.job, stats, prepared.table), relabelled_job(baseline.job, stats, prepared.table)):
-        trained.append(train_stage(run, prepared, start, job, plan, reporter=reporter))
+        trained.append(train(job))
     return trained
 
 

@@ -22,7 +22,7 @@ from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage
 from noisyclean.types import Evidence, SampleStats, SignalScore
 
-__all__ = ["Scored", "apply_signals", "score_stage"]
+__all__ = ["Scored", "apply_signals", "score_stage", "settle_certain"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,15 @@ def score_stage(run: RunDir, prepared: Prepared, learned: Learned, plan: Plan, *
     stage = run_stage(
         run, "score", work, settings=settings, inputs={learned.stage.name: learned.stage.fingerprint}, reporter=reporter
     )
-    stats = _settle(fuse(evidence, _load(stage.folder / "signals.npz"), classes=prepared.table.classes), prepared)
+    stats = settle_certain(
+        fuse(evidence, _load(stage.folder / "signals.npz"), classes=prepared.table.classes), prepared
+    )
     for note in stats.notes:
         reporter.say(note)
     return Scored(stage=stage, stats=stats)
 
 
-def _settle(stats: SampleStats, prepared: Prepared) -> SampleStats:
+def settle_certain(stats: SampleStats, prepared: Prepared) -> SampleStats:
     """Put what is known for certain before what is probable."""
     table, conflicts = prepared.table, prepared.conflicts
     stats = settle_conflicts(

@@ -45,13 +45,16 @@ class Embedded:
     """The finest groups that keep together near-duplicates and the groups of the table."""
     outside_log_p_NC: FloatArray
     """Log class probabilities by a classifier fitted without the sample and its group."""
+    accuracy: float
+    """Share of the labels that classifier agrees with."""
 
 
 def embed_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan, *, reporter: Reporter) -> Embedded:
     """Find near-duplicates, and ask a left-out classifier on label-free features about every label.
 
-    The features are those of the pre-trained net where there is one, else whitened patches.
+    The features are whitened patches (stage ``embed``) or those of the pre-trained net (``embed-pretrained``).
     """
+    name = "embed" if start is None else "embed-pretrained"
     table = prepared.table
 
     def work(folder: Path) -> Iterable[Path]:
@@ -65,19 +68,21 @@ def embed_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan
                 net.load_state_dict(load_file(start.folder / "backbone.safetensors"), strict=False)
                 z_ND = embed(net, pixels, torch.arange(len(pixels)), runtime)
             opinion = ask_outside(z_ND, table.label_N, num_classes=table.num_classes, group_N=group_N)
-        reporter.say(f"embed: a classifier that left each image out agrees with {opinion.accuracy:.1%} of the labels")
+        reporter.say(f"{name}: a classifier that left each image out agrees with {opinion.accuracy:.1%} of the labels")
         arrays = {"duplicate_N": duplicate_N, "group_N": group_N, "log_p_NC": opinion.log_p_NC}
+        arrays["accuracy"] = np.asarray(opinion.accuracy)
         return [write_npz(folder / "outside.npz", arrays)]
 
     settings = training_settings(plan) | {"embed": asdict(plan.embed)}
     inputs = {"prepare": prepared.stage.fingerprint} | ({"pretrain": start.fingerprint} if start else {})
-    stage = run_stage(run, "embed", work, settings=settings, inputs=inputs, reporter=reporter)
+    stage = run_stage(run, name, work, settings=settings, inputs=inputs, reporter=reporter)
     with np.load(stage.folder / "outside.npz", allow_pickle=False) as arrays:
         return Embedded(
             stage=stage,
             duplicate_N=arrays["duplicate_N"],
             group_N=arrays["group_N"],
             outside_log_p_NC=arrays["log_p_NC"],
+            accuracy=float(arrays["accuracy"]),
         )
 
 

@@ -20,7 +20,7 @@ from noisyclean.pipeline.given import check_given
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
 from noisyclean.pipeline.preparing import pixel_mapping, refuse_too_many
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "time_decoding", "time_step"]
 
 SCHEMA_VERSION = 1
 TIMED_IMAGES = 32
@@ -58,9 +58,9 @@ def estimate(ingested: Ingested, request: PlanRequest, *, out: Path, reporter: R
     usable_N = ingested.problem_N == ""
     num = int(usable_N.sum())
     files = ingested.table.file_N[usable_N].tolist()
-    step_s, num_features = _time_step(plan, ingested.table.num_classes)
+    step_s, num_features = time_step(plan, ingested.table.num_classes)
     seconds = {
-        "decode": num * _time_decoding(files, plan) / plan.threads,
+        "decode": num * time_decoding(files, plan) / plan.threads,
         "train": step_s * _image_passes(plan, num) / plan.probe.batch,
     }
     given = ingested.table.label_N[usable_N]
@@ -85,7 +85,7 @@ def estimate(ingested: Ingested, request: PlanRequest, *, out: Path, reporter: R
     }
 
 
-def _time_decoding(files: list[str], plan: Plan) -> float:
+def time_decoding(files: list[str], plan: Plan) -> float:
     """Seconds one image takes on one thread."""
     sample = files[:: max(1, len(files) // TIMED_IMAGES)][:TIMED_IMAGES]
     start = time.perf_counter()
@@ -97,7 +97,7 @@ def _time_decoding(files: list[str], plan: Plan) -> float:
     return (time.perf_counter() - start) / len(sample)
 
 
-def _time_step(plan: Plan, num_classes: int) -> tuple[float, int]:
+def time_step(plan: Plan, num_classes: int) -> tuple[float, int]:
     """Seconds of one training step on a batch of the probe, and the width of the features."""
     runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
     net = create_backbone(plan.backbone, num_classes=num_classes, seed=plan.seed).to(runtime.device).train()

@@ -120,6 +120,7 @@ def probe_stage(
 
 def training_views(kind: str, *, is_strong: bool) -> Augmentation:
     """The views of a kind of images: ``natural``, ``grey``, ``oriented`` or ``none``."""
+    assert kind != "auto", "measured before anything is trained"
     if kind == "none":
         return Augmentation()
     if is_strong:

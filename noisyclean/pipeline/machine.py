@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from noisyclean.base.runtime import Runtime, choose_runtime, use_threads
+from noisyclean.base.runtime import Runtime, choose_runtime, keep_freed_memory, use_threads
 from noisyclean.config import Plan
 
 __all__ = ["machine", "training_settings"]
@@ -15,6 +15,7 @@ __all__ = ["machine", "training_settings"]
 def machine(plan: Plan) -> Iterator[Runtime]:
     """The plan's device, with the plan's number of threads."""
     runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
+    keep_freed_memory()
     with use_threads(plan.threads):
         yield runtime
 

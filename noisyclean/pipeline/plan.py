@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +20,17 @@ from noisyclean.errors import DataError, UsageError
 from noisyclean.pipeline.origin import Origin, native_size_px, resolve_origin
 from noisyclean.types import LabelTable
 
-__all__ = ["PlanRequest", "decide_plan", "settle_plan"]
+__all__ = ["PlanRequest", "decide_plan", "keep_plan", "settle_plan"]
 
 SIZES = (16, 32, 64, 128, 224)
+MANY_IMAGES = 10_000
+"""From here on images need no more epochs than the preset's."""
+MOST_EPOCHS = 40
+LEAST_STEPS = 56
+"""Of an epoch, where the images are enough for that many batches."""
+LEAST_BATCH = 8
+PEAK_LR = 0.2
+"""At a batch of 128; falls with the square root of the batch."""
 PEEKED = 300
 """Headers read to see how large the images are."""
 
@@ -55,6 +64,13 @@ def settle_plan(path: Path, request: PlanRequest, table: LabelTable) -> Plan:
     plan = decide_plan(request, table)
     write_json(path, {"request": asked, "plan": plan.to_json()})
     return plan
+
+
+def keep_plan(path: Path, plan: Mapping[str, Any]) -> None:
+    """Write down what was settled after the plan was made, for the same request."""
+    known = read_json(path)
+    if known["plan"] != json.loads(json.dumps(plan)):
+        write_json(path, known | {"plan": plan})
 
 
 def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
@@ -166,18 +182,24 @@ def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tupl
 
 
 def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeConfig, str]:
-    num_nets, epochs = {"quick": (1, 16), "standard": (2, 24), "thorough": (3, 40), "paper": (3, 60)}[preset]
-    batch = 128 if is_small_machine else 256
-    batch = min(batch, max(8, num // 16))
-    fewest_steps = 1_500
-    stretched = max(epochs, math.ceil(fewest_steps * batch / num))
-    reason = f"{num_nets} nets of {stretched} epochs"
-    if stretched > epochs:
-        reason += f": {epochs} epochs of so few images would be under {fewest_steps:,} steps"
-    return ProbeConfig(num_nets=num_nets, epochs=stretched, batch=batch), reason
+    """Few images get small batches rather than many epochs: steps teach, epochs memorise the wrong labels."""
+    num_nets, epochs = {"quick": (1, 16), "standard": (2, 24), "thorough": (3, 30), "paper": (3, 40)}[preset]
+    stretch = math.sqrt(MANY_IMAGES / num)
+    epochs = max(epochs, min(round(epochs * stretch), MOST_EPOCHS))
+    most = 128 if is_small_machine else 256
+    batch = min(most, max(LEAST_BATCH, 2 ** int(math.log2(max(num / LEAST_STEPS, 1)))))
+    lr = round(PEAK_LR * math.sqrt(batch / 128), 4)
+    reason = (
+        f"{num_nets} nets of {epochs} epochs in batches of {batch}"
+        if num_nets > 1
+        else (f"1 net of {epochs} epochs in batches of {batch}")
+    )
+    if epochs == MOST_EPOCHS:
+        reason += ": more epochs of so few images would memorise their labels"
+    return ProbeConfig(num_nets=num_nets, epochs=epochs, batch=batch, lr=lr), reason
 
 
 def _choose_augment(asked: str) -> tuple[str, str]:
     if asked == "auto":
-        return "natural", "natural: nothing speaks against flips and colour"
+        return "auto", "auto: measured once the images are decoded"
     return asked, f"{asked}: as asked"

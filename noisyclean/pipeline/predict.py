@@ -71,7 +71,7 @@ def predict(
     if folder.is_file():
         folder, table = folder.parent, folder
     paths, located = _list(folder, table, encoding, image_column, strip_prefix, reporter)
-    runtime = choose_runtime(device)
+    runtime = choose_runtime(device, dtype="float32")  # the logits that timm gives, on whatever machine
     lock = target.with_name(f".{target.name}.lock")
     with exclusive_lock(lock), use_threads(runtime.threads):
         found = predict_to_csv(bundle, paths, located, target, runtime=runtime, reporter=reporter)

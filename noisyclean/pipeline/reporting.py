@@ -87,7 +87,8 @@ def _write_flagged(run: RunDir, prepared: Prepared, scored: Scored) -> Path:
     text = to_csv(flag_table(prepared.table, scored.stats))
     draft = run.stage_folder("report") / "flagged.draft.csv"
     write_text(draft, text, encoding="utf-8-sig")
-    return run.write_keeping_edits("flagged.csv", draft, written_before(run, "report", "flagged.csv"))
+    ours = {written_before(run, stage, "flagged.csv") for stage in ("look", "report")}
+    return run.write_keeping_edits("flagged.csv", draft, ours)
 
 
 def _page(

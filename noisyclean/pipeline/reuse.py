@@ -28,7 +28,7 @@ from noisyclean.pipeline.preparing import Prepared, stored_images
 from noisyclean.pipeline.stage import DONE, TakenOver
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["Carried", "Matched", "carry_over", "carry_record", "match_rows"]
+__all__ = ["Carried", "Matched", "carry_over", "carry_record", "match_rows", "take_pretraining"]
 
 RECORDED = frozenset({"loss_EN", "margin_EN", "log_p_NC", "z_ND"})
 """What each network's record holds; records with more in them are not carried over."""
@@ -90,6 +90,11 @@ def match_rows(finished: FinishedRun, prepared: Prepared) -> Matched:
     before = scores["given_label"].to_numpy(dtype=object)[np.maximum(source_N, 0)]
     is_new_N = source_N < 0
     return Matched(source_N, is_new_N, ~is_new_N & (before != table.given_label()))
+
+
+def take_pretraining(finished: FinishedRun, prepared: Prepared, plan: Plan) -> TakenOver | None:
+    """An earlier run's pre-training, where it still holds for these images and this plan."""
+    return _take_pretraining(finished, plan, match_rows(finished, prepared))
 
 
 def _take_pretraining(finished: FinishedRun, plan: Plan, matched: Matched) -> TakenOver | None:

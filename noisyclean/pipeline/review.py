@@ -21,11 +21,12 @@ from noisyclean.pipeline.finished import FinishedRun, open_finished
 from noisyclean.pipeline.rundir import LOCK, refuse_inside
 from noisyclean.pipeline.trail import TRAIL, add_to_trail, read_trail
 from noisyclean.report.flags import to_csv
-from noisyclean.report.verdicts import Decision, Judged, Verdict, decide, read_verdicts
+from noisyclean.report.verdicts import WORDS, Decision, Judged, Verdict, decide, read_verdicts
 
 __all__ = ["review"]
 
 SCHEMA_VERSION = 1
+MOVES = "moves.csv"
 WRITTEN = "review.json"
 """In the run: SHA-256 of the tables written, so that only our own are replaced."""
 
@@ -71,23 +72,25 @@ def review(
     table, columns = _table_to_change(finished, Path(labels) if labels else None)
     merged = _read_all(files, finished, allow_new_labels=allow_new_labels)
     for file, items in merged.items():
-        reporter.say(f"{file}: {len(items):,} verdicts")
+        if items:
+            reporter.say(f"{file}: {len(items):,} verdicts")
+        else:
+            reporter.warn(f"{file}: no row has a verdict; the words are {', '.join(WORDS)}")
     fresh = [verdict for items in merged.values() for verdict in items]
+    folder = Path(to_folders) if to_folders else None
+    listed = (folder or Path(out).parent) / MOVES if folder is not None or finished.labels is None else None
     with exclusive_lock(finished.root / LOCK):
         decisions = decide([*read_trail(finished.root), *fresh])
         changes = label_changes(table, columns, _new_labels(decisions), _with(decisions, "kept"))
-        _refuse_replacing(finished.root, Path(out), overwrite=overwrite)
+        for target in [Path(out), *([listed] if listed else [])]:
+            _refuse_replacing(finished.root, target, overwrite=overwrite)
         write_relabelled(table, changes, Path(out))
+        _note_written(finished.root, Path(out))
         num_new = add_to_trail(finished.root, fresh, decisions)
-        written = {str(Path(out).resolve()): sha256_file(Path(out))}
-        write_json(finished.root / WRITTEN, _written(finished.root) | written)
+        if listed is not None:
+            _write_moves(finished, decisions, folder, listed, reporter)
+            _note_written(finished.root, listed)
     _report_conflicts(decisions, fresh, reporter)
-    moves = _moves(finished, decisions)
-    folder = Path(to_folders) if to_folders else None
-    if folder is not None:
-        moves = _write_folders(finished, decisions, folder, reporter)
-    if folder is not None or finished.labels is None:
-        write_text((folder or Path(out).parent) / "moves.csv", to_csv(moves))
     outcomes = Counter(decision.outcome for decision in decisions.values())
     return {
         "schema_version": SCHEMA_VERSION,
@@ -169,9 +172,13 @@ def _refuse_replacing(root: Path, out: Path, *, overwrite: bool) -> None:
         return
     if _written(root).get(str(out.resolve())) != sha256_file(out):
         raise UsageError(
-            f"--out {out}: is there already and is no earlier result of this review",
-            hint="Name another file, or add --overwrite.",
+            f"{out}: is there already and is no earlier result of this review",
+            hint="Name another --out, or add --overwrite.",
         )
+
+
+def _note_written(root: Path, path: Path) -> None:
+    write_json(root / WRITTEN, _written(root) | {str(path.resolve()): sha256_file(path)})
 
 
 def _written(root: Path) -> dict[str, str]:
@@ -192,6 +199,16 @@ def _report_conflicts(decisions: Mapping[str, Decision], fresh: list[Verdict], r
         f"reviewers disagree on {len(conflicts):,} images, which keep their labels; the first is {first} "
         f"({'; '.join(words)}). {TRAIL} in the run lists them"
     )
+
+
+def _write_moves(
+    finished: FinishedRun, decisions: Mapping[str, Decision], folder: Path | None, listed: Path, reporter: Reporter
+) -> None:
+    """Write which image goes where, and the new folders where they are wanted."""
+    moves = _moves(finished, decisions)
+    if folder is not None:
+        moves = _write_folders(finished, decisions, folder, reporter)
+    write_text(listed, to_csv(moves))
 
 
 def _moves(finished: FinishedRun, decisions: Mapping[str, Decision]) -> pd.DataFrame:

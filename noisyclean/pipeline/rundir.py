@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,16 +56,16 @@ class RunDir:
         described: dict[str, Any] = read_json(self.root / IDENTITY)["describe"]
         return described
 
-    def write_keeping_edits(self, name: str, temporary: Path, written_before: str | None) -> Path:
+    def write_keeping_edits(self, name: str, temporary: Path, ours: Collection[str | None]) -> Path:
         """Move a finished file to ``name``; if the one there was edited by hand, to ``stem.new.suffix`` beside it.
 
         Args:
             name: File name below the root.
             temporary: The finished file.
-            written_before: SHA-256 of what we wrote there last, if anything.
+            ours: SHA-256 of what we wrote there before, if anything.
         """
         target = self.root / name
-        if target.exists() and sha256_file(target) not in (written_before, sha256_file(temporary)):
+        if target.exists() and sha256_file(target) not in (*ours, sha256_file(temporary)):
             target = target.with_name(f"{target.stem}.new{target.suffix}")
         temporary.replace(target)
         return target

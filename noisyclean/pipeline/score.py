@@ -38,6 +38,8 @@ from noisyclean.types import FloatArray, IntArray, LabelTable, NoiseEstimate, Sa
 __all__ = ["score"]
 
 SCHEMA_VERSION = 1
+SCORED = "image_path,given_label,suggested_label,p_mislabeled,"
+"""How a table of scores begins."""
 FITTED_ROWS = 5_000
 """Audited images the two exponents are fitted on."""
 FLOOR = 1e-2
@@ -79,7 +81,7 @@ def score(
         Counts, the estimated share of wrong labels, and ``passed``: whether it is at most ``fail_above``.
 
     Raises:
-        UsageError: The run is not finished, or ``out`` cannot be written there.
+        UsageError: The run is not finished, or ``out`` would replace something else.
         DataError: The table or the images cannot be used.
     """
     reporter = reporter or Silent()
@@ -94,8 +96,8 @@ def score(
         strip_prefix=strip_prefix,
     )
     folder, ingested = _read(finished, Path(new), Path(images) if images else None, options, reporter)
-    target = Path(out) if out else Path(f"{Path(new).stem}.scores.csv")
-    refuse_inside(folder, target)
+    target = Path(out) if out else Path(f"{Path(new).resolve().stem}.scores.csv")
+    _refuse_target(finished, folder, target)
     refuse_too_many(ingested, ingested.problem_N, max_bad)
     seen = _look(finished, ingested, reporter)
     problem_N = ingested.problem_N.copy()
@@ -104,11 +106,28 @@ def score(
     usable_N = problem_N == ""
     stats = _judge(finished, select_rows(ingested.table, usable_N), seen)
     write_text(target, to_csv(score_table(ingested.table, stats, usable_N)))
-    if not usable_N.all() or ingested.left_out:
-        listed = target.with_name(f"{target.stem}.quarantine.csv")
-        write_text(listed, quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
-        reporter.warn(f"{int((~usable_N).sum()) + len(ingested.left_out):,} rows cannot be judged; {listed} says why")
+    _list_unusable(ingested, problem_N, target, reporter)
     return _summary(stats, ingested, target, int((~usable_N).sum()), fail_above)
+
+
+def _refuse_target(finished: FinishedRun, images: Path, out: Path) -> None:
+    """Scores of arrivals replace scores of arrivals and nothing else."""
+    refuse_inside(images, out)
+    refuse_inside(finished.images, out)
+    is_ours = not out.exists() or out.read_bytes()[: len(SCORED)] == SCORED.encode()
+    if not is_ours or out.resolve() == (finished.root / "scores.csv").resolve():
+        raise UsageError(f"--out {out}: is there already and holds no scores of arrivals", hint="Name another file.")
+
+
+def _list_unusable(ingested: Ingested, problem_N: StrArray, target: Path, reporter: Reporter) -> None:
+    """Write why rows cannot be judged beside the scores; nothing where all can."""
+    listed = target.with_name(f"{target.stem}.quarantine.csv")
+    num = int((problem_N != "").sum()) + len(ingested.left_out)
+    if not num:
+        listed.unlink(missing_ok=True)
+        return
+    write_text(listed, quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
+    reporter.warn(f"{num:,} rows cannot be judged; {listed} says why")
 
 
 @dataclass(frozen=True)

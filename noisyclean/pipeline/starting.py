@@ -20,7 +20,7 @@ from noisyclean.pipeline.learning import pretrain_stage
 from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import run_stage
+from noisyclean.pipeline.stage import TakenOver, run_stage
 
 __all__ = ["Start", "normalised_pixels", "start_stage"]
 
@@ -40,8 +40,24 @@ class Start:
     std: list[float] | None = None
 
 
-def start_stage(run: RunDir, origin: Origin, prepared: Prepared, plan: Plan, *, reporter: Reporter) -> Start:
+def start_stage(
+    run: RunDir,
+    origin: Origin,
+    prepared: Prepared,
+    plan: Plan,
+    *,
+    reporter: Reporter,
+    instead: TakenOver | None = None,
+) -> Start:
     """Pre-train, or copy the weights an origin points to into the run; a later run needs neither network nor folder.
+
+    Args:
+        run: The run directory.
+        origin: What ``--init`` means.
+        prepared: The images.
+        plan: Backbone and pre-training.
+        reporter: Hears about the progress.
+        instead: An earlier run's pre-training, where it still holds.
 
     Raises:
         EnvironmentProblem: They cannot be downloaded.
@@ -50,7 +66,7 @@ def start_stage(run: RunDir, origin: Origin, prepared: Prepared, plan: Plan, *, 
     if origin.init == "scratch":
         return Start()
     if origin.init == "simclr":
-        stage = pretrain_stage(run, prepared, plan, reporter=reporter)
+        stage = pretrain_stage(run, prepared, plan, reporter=reporter, instead=instead)
         return Start() if stage is None else Start(weights=stage.folder / WEIGHTS, fingerprint=stage.fingerprint)
     file = Path(origin.source)
 

@@ -17,6 +17,7 @@ from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import FixedView
 from noisyclean.data.batches import Pixels
+from noisyclean.data.conflicts import find_conflicts
 from noisyclean.data.ingest import IngestOptions, read_labels, select_rows
 from noisyclean.data.journal import IMAGES, JOURNAL, open_store
 from noisyclean.data.splits import TEST_NAMES, rows_of_split
@@ -70,12 +71,14 @@ def split_off_test(prepared: Prepared) -> tuple[Prepared, TestSet | None]:
         return prepared, None
     usable_N = prepared.usable_N.copy()
     usable_N[prepared.usable_N] = ~is_test_N
+    table, content_N = select_rows(prepared.table, ~is_test_N), prepared.content_N[~is_test_N]
     training = replace(
         prepared,
         usable_N=usable_N,
-        table=select_rows(prepared.table, ~is_test_N),
+        table=table,
         images_NHWI=prepared.images_NHWI[~is_test_N],
-        content_N=prepared.content_N[~is_test_N],
+        content_N=content_N,
+        conflicts=find_conflicts(table, content_N),
     )
     test = TestSet(
         images_NHWI=prepared.images_NHWI[is_test_N],

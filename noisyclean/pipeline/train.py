@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.config import read_overrides
-from noisyclean.data.ingest import IngestOptions, read_labels
+from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
+from noisyclean.engine.tensorboard import require_tensorboard
 from noisyclean.pipeline.compare import compare_stages
-from noisyclean.pipeline.origin import resolve_origin
-from noisyclean.pipeline.plan import PlanRequest
-from noisyclean.pipeline.preparing import prepare_stage
-from noisyclean.pipeline.rundir import open_run
+from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
+from noisyclean.pipeline.origin import Origin, resolve_origin
+from noisyclean.pipeline.plan import PlanRequest, keep_plan
+from noisyclean.pipeline.preparing import cache_folder, prepare_stage, stored_images, warn_before_decoding
+from noisyclean.pipeline.reuse import take_pretraining
+from noisyclean.pipeline.rounds import inherit_options, inherit_request, pin_verdicts, verdicts_mark
+from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
 from noisyclean.pipeline.starting import start_stage
 from noisyclean.pipeline.testing import prepare_test_stage, split_off_test
 from noisyclean.pipeline.training import train_stage
+from noisyclean.pipeline.training_estimate import estimate_training
 from noisyclean.pipeline.training_jobs import main_job, read_truth
-from noisyclean.pipeline.training_plan import settle_train_plan
+from noisyclean.pipeline.training_plan import STAGES, decide_train_plan, settle_train_plan
 from noisyclean.pipeline.training_report import training_report_stage
+from noisyclean.pipeline.viewing import settle_views
 
 __all__ = ["train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is asked of a training, read and checked."""
+
+    images: Path
+    options: IngestOptions
+    request: PlanRequest
+    method: str | None
+    origin: Origin
+    test: Path | None
+    truth: Path | None
+    compares: bool
+    tensorboard: bool
+    earlier: FinishedRun | None
+    """The audit to take over from."""
+    cache: Path | None
 
 
 def train(
@@ -45,9 +70,17 @@ def train(
     label_column: str | None = None,
     group_column: str | None = None,
     split_column: str | None = None,
+    annotator_column: str | None = None,
+    class_level: int | None = None,
+    unlabeled: str | None = None,
+    strip_prefix: str | None = None,
     max_bad: float = 0.1,
+    reuse: str | Path | None = None,
+    cache: str | Path | None = None,
+    tensorboard: bool = False,
     config: str | Path | None = None,
     set: Iterable[str] = (),
+    dry_run: bool = False,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
@@ -57,10 +90,11 @@ def train(
 
     Args:
         images: Folder of the images; never written to.
-        labels: CSV, TSV or semicolon table with a path and a label for each image; without it, one folder per class.
+        labels: CSV, TSV, semicolon, Parquet or xlsx table with a path and a label for each image; without it, one
+            folder per class.
         out: The run directory.
         method: ``dividemix``, ``elr-plus``, ``moit``, ``moit-plus``, ``cross-entropy``, ``mixmatch-oracle`` or a
-            plugin's; by default dividemix, with ``preset="quick"`` the method that wins at that budget.
+            plugin's; by default dividemix.
         init: What the networks start from: ``simclr``, ``scratch``, ``pretrained:NAME`` (may download),
             ``local-dir:PATH`` or ``run:RUN``.
         test: Table of images with clean labels, to judge by; never trained on, never selected by.
@@ -77,14 +111,25 @@ def train(
         label_column: Name of the column of labels.
         group_column: Images of one group (patient, part, burst) never vote for each other and are held out together.
         split_column: Name of the column that says train, val or test.
+        annotator_column: Name of the column that says whose label a row is; the majority is an image's label.
+        class_level: Which level of folders names the class where there is no table; 1 is the top one.
+        unlabeled: Labels or folder names, separated by commas, that mean there is no label.
+        strip_prefix: Taken off every path of the table before it is looked for.
         max_bad: Largest share of unusable rows to go on with.
+        reuse: A finished audit, usually reviewed since: what it decoded and pre-trained is taken over, verified labels
+            are never doubted, and what is not set here is set as it was there.
+        cache: Folder where decoded images are kept and shared between runs, instead of in ``out``;
+            ``NOISYCLEAN_CACHE_DIR`` by default.
+        tensorboard: Also write the curves for TensorBoard, into ``out``.
         config: A TOML file of stage settings.
         set: Single settings, ``stage.key=value``.
+        dry_run: Read and check everything, decide the plan, estimate time and sizes; write nothing.
         overwrite: Replace what an earlier run wrote to ``out``.
         reporter: Hears about messages and progress.
 
     Returns:
-        What ``summary.json`` holds; ``test_accuracy`` is of the last epoch, in [0, 1], None without test images.
+        What ``summary.json`` holds; ``test_accuracy`` is of the last epoch, in [0, 1], None without test images. With
+        ``dry_run`` the plan and its estimated cost.
 
     Raises:
         UsageError: An option that cannot work.
@@ -93,12 +138,20 @@ def train(
         Interrupted: Stopped by the user; the same call continues.
     """
     reporter = reporter or Silent()
+    refuse_inside(Path(images), Path(out))
+    if tensorboard:
+        require_tensorboard()
+    earlier = open_finished(Path(reuse)) if reuse is not None else None
     options = IngestOptions(
         encoding=encoding,
         image_column=image_column,
         label_column=label_column,
         group_column=group_column,
         split_column=split_column,
+        annotator_column=annotator_column,
+        class_level=class_level,
+        unlabeled=unlabeled,
+        strip_prefix=strip_prefix,
     )
     request = PlanRequest(
         preset=preset,
@@ -111,26 +164,76 @@ def train(
         max_bad=max_bad,
         overrides=read_overrides(Path(config) if config else None, set),
     )
-    origin = resolve_origin(init, backbone)
-    ingested = read_labels(Path(images), Path(labels) if labels else None, options)
-    for note in ingested.notes:
-        reporter.say(note)
+    if earlier is not None:
+        options, request = _as_audited(earlier, options, request, reporter)
+    asked = _Asked(
+        images=Path(images),
+        options=options,
+        request=request,
+        method=method,
+        origin=resolve_origin(request.init, request.backbone),
+        test=Path(test) if test else None,
+        truth=Path(truth) if truth else None,
+        compares=compare,
+        tensorboard=tensorboard,
+        earlier=earlier,
+        cache=cache_folder(cache),
+    )
+    table = Path(labels) if labels else None
+    ingested = _read(asked, table, reporter)
+    if dry_run:
+        plan = decide_train_plan(request, method, asked.origin, ingested.table)
+        return estimate_training(ingested, plan, out=Path(out), num_trainings=4 if compare else 1, reporter=reporter)
     with open_run(Path(out), overwrite=overwrite) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
-        run.claim("train", inputs, describe={"images": str(images), "labels": str(labels or "")})
-        plan = settle_train_plan(run.root / "plan.json", request, method, origin, ingested.table)
-        for name, reason in plan.reasons.items():
-            reporter.say(f"{name}: {reason}")
-        everything = prepare_stage(run, ingested, plan.base, inputs=inputs, reporter=reporter)
-        prepared, test_set = split_off_test(everything)
-        if test is not None:
-            test_set = prepare_test_stage(
-                run, Path(images), Path(test), options, prepared, plan.base, reporter=reporter
-            )
-        start = start_stage(run, origin, prepared, plan.base, reporter=reporter)
-        truth_N = None if truth is None else read_truth(Path(truth), prepared.table)
-        job = main_job(prepared, plan, truth_N, judges_by_verified=compare and test_set is None)
-        trained = [train_stage(run, prepared, start, job, plan, reporter=reporter)]
-        if compare:
-            trained += compare_stages(run, prepared, start, trained[0], plan, reporter=reporter)
-        return training_report_stage(run, prepared, trained, test_set, truth_N, plan, reporter=reporter)
+        if earlier is not None:
+            inputs["verdicts"] = verdicts_mark(earlier, ingested)
+        run.claim("train", inputs, describe=describe_inputs(asked.images, table, options))
+        return _run(run, asked, ingested, inputs, reporter)
+
+
+def _as_audited(
+    earlier: FinishedRun, options: IngestOptions, request: PlanRequest, reporter: Reporter
+) -> tuple[IngestOptions, PlanRequest]:
+    """Read and plan as the audit did where the user does not say otherwise; its probe's settings mean nothing here."""
+    asked = request.overrides or {}
+    request = inherit_request(earlier, request, reporter)
+    known = {stage: values for stage, values in (request.overrides or {}).items() if stage in STAGES or stage in asked}
+    return inherit_options(earlier, options, reporter), replace(request, overrides=known)
+
+
+def _read(asked: _Asked, labels: Path | None, reporter: Reporter) -> Ingested:
+    """Read the table, say what was chosen, and pin what reviewers decided."""
+    ingested = read_labels(asked.images, labels, asked.options)
+    for note in ingested.notes:
+        reporter.say(note)
+    for warning in ingested.warnings:
+        reporter.warn(warning)
+    warn_before_decoding(ingested, reporter)
+    return ingested if asked.earlier is None else pin_verdicts(ingested, asked.earlier, reporter)
+
+
+def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
+    """All stages, in order."""
+    plan = settle_train_plan(run.root / "plan.json", asked.request, asked.method, asked.origin, ingested.table)
+    for name, reason in plan.reasons.items():
+        reporter.say(f"{name}: {reason}")
+    stores = [] if asked.earlier is None else [stored_images(asked.earlier.run)]
+    everything = prepare_stage(
+        run, ingested, plan.base, inputs=inputs, reporter=reporter, cache=asked.cache, stores=stores
+    )
+    prepared, test = split_off_test(everything)
+    if asked.test is not None:
+        test = prepare_test_stage(run, asked.images, asked.test, asked.options, prepared, plan.base, reporter=reporter)
+    plan = replace(plan, base=settle_views(plan.base, prepared, reporter=reporter))
+    keep_plan(run.root / "plan.json", plan.to_json())
+    taken = None if asked.earlier is None else take_pretraining(asked.earlier, prepared, plan.base)
+    start = start_stage(run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken)
+    truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
+    job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
+    trained = [train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]
+    if asked.compares:
+        trained += compare_stages(
+            run, prepared, start, trained[0], plan, reporter=reporter, tensorboard=asked.tensorboard
+        )
+    return training_report_stage(run, prepared, trained, test, truth_N, plan, reporter=reporter)

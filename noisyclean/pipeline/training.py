@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from noisyclean.base.runtime import Runtime
 from noisyclean.data.batches import Pixels
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.loop import fit
+from noisyclean.engine.tensorboard import tensorboard_writer
 from noisyclean.nn import create_backbone
 from noisyclean.nn.weights import load_encoder
 from noisyclean.pipeline.evidence import EVIDENCE, read_evidence, write_evidence
@@ -39,6 +41,8 @@ __all__ = ["METRICS", "Job", "Trained", "digest", "train_stage"]
 SELECTED = "selected.safetensors"
 RECORD = "record.json"
 METRICS = "metrics.jsonl"
+Tell = Callable[[list[dict[str, float]]], None]
+"""Hears the figures of all epochs so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +81,23 @@ class Trained:
 
 
 def train_stage(
-    run: RunDir, prepared: Prepared, start: Start, job: Job, plan: TrainPlan, *, reporter: Reporter
+    run: RunDir,
+    prepared: Prepared,
+    start: Start,
+    job: Job,
+    plan: TrainPlan,
+    *,
+    reporter: Reporter,
+    tensorboard: bool = False,
 ) -> Trained:
     """Train one method and keep what it leaves behind."""
 
     def work(folder: Path) -> list[Path]:
+        writes: list[Tell] = [partial(_write_metrics, folder / METRICS, job.name)]
+        if tensorboard:
+            writes.append(tensorboard_writer(folder / "tensorboard"))
         with machine(plan.base) as runtime:
-            return _train(folder, prepared, start, job, plan, runtime, reporter)
+            return _train(folder, prepared, start, job, plan, runtime, reporter, writes)
 
     settings = training_settings(plan.base) | {"method": job.method, "robust": asdict(job.settings)}
     inputs = {
@@ -116,6 +130,7 @@ def _train(
     plan: TrainPlan,
     runtime: Runtime,
     reporter: Reporter,
+    writes: Sequence[Tell],
 ) -> list[Path]:
     pixels = normalised_pixels(prepared, start, runtime)
     data = _training_data(pixels, prepared, job, plan, runtime)
@@ -130,13 +145,18 @@ def _train(
     label_R = torch.from_numpy(prepared.table.label_N).to(runtime.device)[held_out_R]
     watched = Watched(method, pixels=pixels, held_out_R=held_out_R, label_R=label_R, runtime=runtime)
     checkpoint = Checkpoint(folder / "checkpoint.pt")
+
+    def tell_all(figures: list[dict[str, float]]) -> None:
+        for write in writes:
+            write(figures)
+
     history = fit(
         watched,
         title=job.name,
         num_epochs=method.num_epochs,
         checkpoint=checkpoint,
         reporter=reporter,
-        after_epoch=lambda figures: _write_metrics(folder / METRICS, job.name, figures),
+        after_epoch=tell_all,
     )
     _write_metrics(folder / METRICS, job.name, history)
     outputs = _save(folder, watched, method, pixels)

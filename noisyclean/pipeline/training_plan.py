@@ -17,7 +17,7 @@ from noisyclean.pipeline.plan import PlanRequest, decide_plan
 from noisyclean.robust.method import Facts, methods
 from noisyclean.types import LabelTable
 
-__all__ = ["TrainPlan", "budget_facts", "settle_train_plan"]
+__all__ = ["STAGES", "TrainPlan", "budget_facts", "decide_train_plan", "settle_train_plan"]
 
 PASSES = {
     "cpu": {"quick": 120, "standard": 180, "thorough": 360, "paper": 600},
@@ -27,7 +27,7 @@ PASSES = {
 FEWEST_STEPS = 1_500
 """Of few images so many steps are made with cross-entropy, whatever the preset pays for."""
 QUICK_METHOD = "dividemix"
-"""Default of ``--preset quick``: the method that won at that budget, ``docs/benchmarks.md``."""
+"""Default of ``--preset quick``; that it wins there is not shown yet, ``docs/measurements-training.md``."""
 OWN_STAGES = frozenset({"budget", "holdout", "robust"})
 STAGES = OWN_STAGES | {"prepare", "simclr", "score"}
 """What ``--set`` may change."""
@@ -84,7 +84,7 @@ def settle_train_plan(
         known = read_json(path)
         if known["request"] == asked:
             return TrainPlan.from_json(known["plan"])
-    plan = _decide(request, method, origin, table)
+    plan = decide_train_plan(request, method, origin, table)
     write_json(path, {"request": asked, "plan": plan.to_json()})
     return plan
 
@@ -100,7 +100,7 @@ def budget_facts(plan: TrainPlan, num_images: int, num_classes: int) -> Facts:
     )
 
 
-def _decide(request: PlanRequest, method: str | None, origin: Origin, table: LabelTable) -> TrainPlan:
+def decide_train_plan(request: PlanRequest, method: str | None, origin: Origin, table: LabelTable) -> TrainPlan:
     """Choose method, backbone, budget and settings, with reasons.
 
     Raises:
@@ -152,7 +152,7 @@ def _choose_method(asked: str | None, preset: str) -> tuple[str, str]:
         methods.get(asked)
         return asked, f"{asked}: as asked"
     if preset == "quick":
-        return QUICK_METHOD, f"{QUICK_METHOD}: won at this budget (docs/benchmarks.md)"
+        return QUICK_METHOD, f"{QUICK_METHOD}: the default of quick (docs/measurements-training.md compares)"
     return "dividemix", "dividemix: the default"
 
 

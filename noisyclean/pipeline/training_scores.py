@@ -6,7 +6,7 @@ import torch
 
 from noisyclean.base.runtime import use_threads
 from noisyclean.detect.fuse import fuse
-from noisyclean.pipeline.detecting import apply_signals
+from noisyclean.pipeline.detecting import apply_signals, settle_certain
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.training import Trained
 from noisyclean.pipeline.training_plan import TrainPlan
@@ -16,7 +16,7 @@ __all__ = ["score_training"]
 
 
 def score_training(trained: Trained, prepared: Prepared, plan: TrainPlan) -> SampleStats:
-    """Apply every signal whose evidence the training left, and fuse them."""
+    """Apply every signal whose evidence the training left, fuse them, and put what is known before what is likely."""
     with use_threads(plan.base.threads):
         scores = apply_signals(trained.evidence, plan.base.score, device=torch.device(plan.base.device))
-    return fuse(trained.evidence, scores, classes=prepared.table.classes)
+    return settle_certain(fuse(trained.evidence, scores, classes=prepared.table.classes), prepared)

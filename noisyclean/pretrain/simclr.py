@@ -16,13 +16,14 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.config import SimCLRConfig
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
+from noisyclean.engine.distributed import Share, average_gradients, gathered_nt_xent
 from noisyclean.engine.inference import embed
 from noisyclean.engine.neighbours import nearest_neighbours
 from noisyclean.engine.optim import set_rate, sgd, warmup_cosine
 from noisyclean.errors import NoisycleanError
 from noisyclean.nn.backbone import embed_with
 from noisyclean.nn.heads import projection_head
-from noisyclean.ops.contrastive import nt_xent, spread
+from noisyclean.ops.contrastive import spread
 from noisyclean.ops.knn import votes
 
 __all__ = ["SimCLR"]
@@ -69,6 +70,7 @@ class SimCLR:
         self.config = config
         self.runtime = runtime
         self.seed = seed
+        self.share = Share.current()
         self.batches = ShuffledBatches(len(label_N), config.batch, device=runtime.device, seed=seed, key=("simclr",))
 
     def num_steps(self, epoch: int) -> int:  # noqa: ARG002
@@ -80,8 +82,9 @@ class SimCLR:
 
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
         """One step on two views of a batch."""
-        draw = generator(self.runtime.device, self.seed, "simclr", epoch, step)
-        index_B = self.batches.rows(epoch, step)
+        key = ("simclr", epoch, step, self.share.rank) if self.share.num > 1 else ("simclr", epoch, step)
+        draw = generator(self.runtime.device, self.seed, *key)
+        index_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
         views = [self.pixels.random(index_B, self.augmentation, draw) for _ in range(2)]
         done = (epoch + step / self.batches.num_steps) / self.config.epochs
         warmup = min(self.config.warmup_epochs / self.config.epochs, 0.1)
@@ -89,9 +92,10 @@ class SimCLR:
         with self.runtime.autocast():
             z_BD = self.head(embed_with(self.net, torch.cat(views)))
         z_BD = nn.functional.normalize(z_BD.float(), dim=1)
-        loss = nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
+        loss = gathered_nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients([*self.net.parameters(), *self.head.parameters()])
         self.optimizer.step()
         return {"loss": loss, "spread": spread(z_BD.detach())}
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
 from noisyclean.ops.mixmatch import refined_targets
-from noisyclean.ops.selection import class_prior
+from noisyclean.ops.selection import class_prior, is_asymmetric
 from noisyclean.robust.division import Divider, Division, LossDivider
 from noisyclean.robust.judging import judge, loss_of
 from noisyclean.robust.method import TrainingData
@@ -47,15 +47,21 @@ class CoDivision:
         self.guess_NC = torch.zeros(len(data.label_N), data.num_classes, device=runtime.device)
         """Mean prediction of the nets on the plain images."""
         self.prior_C = torch.full((data.num_classes,), 1 / data.num_classes, device=runtime.device)
+        self.is_asymmetric = True
+        """Whether wrong labels go to few classes, as far as the nets can tell; until they can, it is feared."""
         self.notes: list[str] = []
 
     def update(self, epoch: int, nets: Sequence[nn.Module]) -> None:
         """Judge every image, divide, and guess; one forward pass of each net over all images."""
         opinions = [judge(net, self.data, self.runtime) for net in nets]
         train_T, label_T = self.data.train_T, self.data.label_N[self.data.train_T]
+        predictions = [log_p_NC[train_T].argmax(dim=1) for log_p_NC in opinions]
+        self.is_asymmetric = any(
+            is_asymmetric(predicted_T, label_T, self.data.num_classes) for predicted_T in predictions
+        )
         own = [
-            self.divider(index, loss_of(log_p_NC[train_T], label_T), log_p_NC[train_T].argmax(dim=1) == label_T)
-            for index, log_p_NC in enumerate(opinions)
+            self.divider(index, loss_of(opinions[index][train_T], label_T), predicted_T == label_T)
+            for index, predicted_T in enumerate(predictions)
         ]
         self.divisions = own[::-1]
         for index, division in enumerate(self.divisions):
@@ -94,6 +100,7 @@ class CoDivision:
             "p_clean_LN": self.p_clean_LN,
             "guess_NC": self.guess_NC,
             "prior_C": self.prior_C,
+            "is_asymmetric": self.is_asymmetric,
             "notes": self.notes,
         }
 
@@ -105,6 +112,7 @@ class CoDivision:
         self.p_clean_LN.copy_(state["p_clean_LN"])
         self.guess_NC = state["guess_NC"].to(device)
         self.prior_C = state["prior_C"].to(device)
+        self.is_asymmetric = state["is_asymmetric"]
         self.notes = list(state["notes"])
 
 

@@ -41,6 +41,7 @@ def test_failures_are_recorded_and_black(shapes: Shapes, tmp_path: Path) -> None
 
 def test_a_torn_journal_continues(shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "BLOCK_ROWS", 50)
+    monkeypatch.setattr(store_module, "BLOCKS_A_THREAD", 1)
     folder = tmp_path / "store"
     whole = build_store(folder, files_of(shapes), MAPPING, threads=1, reporter=Silent())
     pixels = np.array(whole.images_NHWI)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from noisyclean.detect.calibrate import calibrate
+from noisyclean.detect.calibrate import calibrate, small_class_offsets
 from noisyclean.types import BoolArray, FloatArray
 
 
@@ -45,3 +45,14 @@ def test_one_bell_is_not_split_in_two() -> None:
 def test_equal_scores_get_the_rate() -> None:
     score = np.zeros(50)
     assert expit(calibrate(score, 0.3).log_odds(score)) == pytest.approx(0.3, abs=1e-4)
+
+
+def test_small_classes_are_drawn_to_the_common_rate_and_large_ones_are_not() -> None:
+    draw = np.random.default_rng(0)
+    label = np.array([0] * 4_000 + [1] * 10)
+    log_odds = np.concatenate([draw.normal(-2, 1, 4_000), draw.normal(2, 1, 10)])
+    shifted = expit(log_odds + small_class_offsets(log_odds, label)[label])
+    before, common = expit(log_odds), expit(log_odds).mean()
+    assert shifted[:4_000] == pytest.approx(before[:4_000], abs=0.005)
+    assert shifted[4_000:].mean() == pytest.approx((10 * before[4_000:].mean() + 20 * common) / 30, abs=1e-4)
+    assert (np.argsort(shifted[4_000:]) == np.argsort(before[4_000:])).all()

@@ -123,6 +123,26 @@ def test_arrivals_that_cannot_be_judged_are_listed(cli: Run, run: Path, arrivals
     assert read(tmp_path / "s.csv")["p_mislabeled"].tolist()[:3] == ["", "", ""]
 
 
+def test_scores_replace_scores_of_arrivals_and_nothing_else(
+    cli: Run, run: Path, arrivals: Shapes, tmp_path: Path
+) -> None:
+    rows = list(zip(arrivals.names, arrivals.given, strict=True))[:6]
+    table = write_table(tmp_path / "new.csv", [*rows, ("gone.png", "disc")])
+    out = tmp_path / "s.csv"
+    words = ("score", run, table, "--images", arrivals.images, "--max-bad", "0.5", "--out")
+    assert cli(*words, out).exit_code == 0
+    assert (tmp_path / "s.quarantine.csv").exists()
+    write_table(table, rows)
+    assert cli(*words, out).exit_code == 0
+    assert not (tmp_path / "s.quarantine.csv").exists()
+    for other in (table, run / "scores.csv", run / "flagged.csv"):
+        before = other.read_bytes()
+        refused = cli(*words, other)
+        assert refused.exit_code == 2
+        assert "holds no scores of arrivals" in refused.stderr
+        assert other.read_bytes() == before
+
+
 @pytest.mark.parametrize("rate", ["-0.1", "1.5"])
 def test_a_rate_that_is_none(cli: Run, run: Path, arrivals: Shapes, rate: str) -> None:
     done = cli("score", run, arrivals.labels, "--images", arrivals.images, "--fail-above", rate)

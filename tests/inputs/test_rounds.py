@@ -21,12 +21,12 @@ SETTINGS = ("--preset", "quick", "--set", "probe.epochs=8", "--set", "probe.batc
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shapes, Path]:
-    """A first round, not to be written to: 120 shapes in a table as Excel writes it, a fifth of the labels wrong."""
+    """A first round, not to be written to: 240 shapes in a table as Excel writes it, a fifth of the labels wrong."""
     from typer.testing import CliRunner
 
     from noisyclean.cli.app import app
 
-    shapes = make_shapes(tmp_path_factory.mktemp("first"), 120)
+    shapes = make_shapes(tmp_path_factory.mktemp("first"), 240)
     rows = zip(shapes.names, shapes.given, strict=True)
     text = "image;label;site\r\n" + "".join(f'"{name}";{label};"a ""b""; é"\r\n' for name, label in rows)
     shapes.labels.write_bytes(text.encode("cp1252"))
@@ -317,6 +317,43 @@ def test_a_folder_per_class_of_links(round_: Round) -> None:
     assert "is not empty" in again.stderr
 
 
+def test_a_table_without_a_verdict_is_pointed_out(round_: Round) -> None:
+    done = round_.review(round_.run / "flagged.csv")
+    assert done.exit_code == 0
+    assert "no row has a verdict" in done.stderr
+    assert not round_.changed()
+
+
+def test_folders_reviewed(tmp_path: Path, cli: Run) -> None:
+    shapes = make_shapes(tmp_path / "shapes", 60)
+    tree = tmp_path / "tree"
+    for name, label in zip(shapes.names, shapes.given, strict=True):
+        (tree / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(shapes.images / name, tree / label / name)
+    run, out = tmp_path / "run", tmp_path / "review" / "labels.csv"
+    quick = ("--preset", "quick", "--set", "probe.epochs=1", "--set", "probe.batch=16")
+    assert cli("audit", tree, "--out", run, *quick).exit_code == 0
+    before = contents(tree)
+    scores = pd.read_csv(run / "scores.csv", dtype=str)
+    path, given = scores.loc[0, ["image_path", "given_label"]]
+    other = next(name for name in ("bar", "disc") if name != given)
+    (tmp_path / "ann.csv").write_text(f"image_path,verdict,reviewed_label\n{path},relabel,{other}\n")
+    words = ("review", run, tmp_path / "ann.csv", "--out", out)
+    assert cli(*words).exit_code == 0
+    cleaned = pd.read_csv(out, dtype=str)
+    assert cleaned["path"].tolist() == scores["image_path"].tolist()
+    assert (cleaned["label"] != scores["given_label"]).tolist() == [True] + [False] * 59
+    moves = pd.read_csv(out.parent / "moves.csv", dtype=str)
+    assert moves.to_numpy().tolist() == [[path, given, other]]
+    assert cli(*words).exit_code == 0
+    (out.parent / "moves.csv").write_text("mine")
+    refused = cli(*words)
+    assert refused.exit_code == 2
+    assert "moves.csv: is there already" in refused.stderr
+    assert (out.parent / "moves.csv").read_text() == "mine"
+    assert contents(tree) == before
+
+
 def test_the_next_round(round_: Round) -> None:
     frame = round_.flagged
     frame.loc[:, "verdict"] = ["relabel" if index % 3 else "keep" for index in range(len(frame))]
@@ -329,7 +366,7 @@ def test_the_next_round(round_: Round) -> None:
     assert done.exit_code == 0, done.stderr
     assert "as in" in done.stderr
     assert "augment natural" in done.stderr
-    assert "0 images decoded, 119 were there already" in done.stderr
+    assert "0 images decoded, 239 were there already" in done.stderr
     assert "probe 1 of" not in done.stderr
     since = done.json["since"]
     assert since["num_verified"] == 4

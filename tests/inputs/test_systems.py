@@ -32,6 +32,12 @@ def test_a_script_without_a_guarded_main_under_spawn(case: Case) -> None:
     assert (case.root / "run" / "report.html").exists()
 
 
+def test_decoding_needs_no_torch() -> None:
+    modules = "noisyclean.data.decode, noisyclean.data.store, noisyclean.data.stream, noisyclean.data.ingest"
+    script = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_a_console_of_cp1252(case: Case) -> None:
     table = case.table(rows_of().replace("cat", "日本 ✓"))
     words = ["audit", str(case.images), str(table), "--out", str(case.root / "run"), "--dry-run", "--json"]

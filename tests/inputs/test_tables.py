@@ -163,7 +163,7 @@ def test_a_prefix_of_another_machine_is_advised_and_taken_off(case: Case, prefix
     table = case.table(rows_of(names=tuple(prefix + name for name in NAMES)))
     refused = case.check(table)
     assert refused.exit_code == 3
-    assert f"12 of 12 would be found without {prefix!r}: add --strip-prefix" in refused.stderr
+    assert f"12 of 12 would be found without '{prefix}': add --strip-prefix" in refused.stderr
     done = case.check(table, "--strip-prefix", prefix)
     assert done.exit_code == 0
     assert done.json["num_unusable"] == 0
@@ -218,12 +218,13 @@ def moved(images: Path, name: str) -> None:
 )
 def test_spellings_of_a_path(case: Case, on_disk: str, in_table: str) -> None:
     moved(case.images, on_disk)
+    is_found_as_written = (case.images / in_table.strip('" ')).exists()  # macOS and Windows take both for one name
     done = case.check(case.table(PLAIN.replace("00.png", in_table, 1)))
     assert done.exit_code == 0, done.stderr
     assert done.json["num_unusable"] == 0
     if (
         unicodedata.normalize("NFC", on_disk).casefold() == unicodedata.normalize("NFC", in_table).casefold()
-        and on_disk != in_table
+        and not is_found_as_written
     ):
         assert "1 names are written another way on disk" in done.stderr
 

@@ -80,3 +80,17 @@ def test_vote_against_is_zero_on_agreement_and_bounded_on_absence() -> None:
 )
 def test_k_is_bounded_by_class_sizes(sizes: list[int], expected: int) -> None:
     assert bounded_num_neighbours(50, torch.tensor(sizes)) == expected
+
+
+@pytest.mark.parametrize("num", [640, 645, 703])
+def test_the_largest_of_long_rows_are_all_found(num: int) -> None:
+    value = torch.randn(9, num, generator=torch.Generator().manual_seed(num))
+    values, index = neighbours._largest(value, 7)
+    assert torch.equal(values, value.topk(7, dim=1).values)
+    assert torch.equal(value.gather(1, index), values)
+
+
+def test_some_rows_have_the_neighbours_they_have_among_all(z: torch.Tensor) -> None:
+    whole, _ = nearest_neighbours(z, num_neighbours=5)
+    part, _ = nearest_neighbours(z, num_neighbours=5, rows=range(11, 29))
+    assert torch.equal(part, whole[11:29])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from noisyclean.ops.pooling import balance_classes, flattened_shares, margins, pool_opinions
+from noisyclean.ops.pooling import balance_classes, margins, plausible_shares, pool_opinions
 from noisyclean.types import FloatArray
 
 
@@ -45,19 +45,19 @@ def test_an_empty_class_is_left_out_of_the_balance() -> None:
     counts=st.lists(st.integers(0, 500), min_size=2, max_size=12).filter(lambda counts: sum(counts) > 0),
     movable=st.floats(0, 1),
 )
-def test_shares_are_flattened_by_no_more_than_may_be_moved(counts: list[int], movable: float) -> None:
+def test_plausible_shares_are_shares_and_never_more_uneven_than_the_labels(counts: list[int], movable: float) -> None:
     share = np.asarray(counts) / sum(counts)
-    flat = flattened_shares(share, movable)
-    assert flat.sum() == pytest.approx(1)
-    assert np.abs(flat - share).sum() / 2 <= movable + 1e-6
-    assert ((flat > 0) == (share > 0)).all()
-    assert flat.max() <= share.max() + 1e-9
+    plausible = plausible_shares(share, movable)
+    assert plausible.sum() == pytest.approx(1)
+    assert ((plausible > 0) == (share > 0)).all()
+    assert plausible.max() <= share.max() + 1e-9
 
 
-def test_shares_end_even_and_begin_as_they_are() -> None:
-    share = np.array([0.7, 0.2, 0.1, 0.0])
-    assert flattened_shares(share, 0.0) == pytest.approx(share)
-    assert flattened_shares(share, 1.0) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+def test_shares_are_even_where_noise_can_have_moved_that_many_labels() -> None:
+    share = np.array([0.5, 0.3, 0.2, 0.0])
+    assert plausible_shares(share, 0.17) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+    between = plausible_shares(share, 0.16)
+    assert between[0] / between[2] == pytest.approx((0.5 / 0.2) ** 0.5)
 
 
 def test_a_pool_is_the_weighted_geometric_mean() -> None:

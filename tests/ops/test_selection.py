@@ -5,7 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisyclean.ops.selection import agreeing_and_balanced, class_prior, lowest_per_class, with_class_floor
+from noisyclean.ops.selection import (
+    agreeing_and_balanced,
+    class_prior,
+    is_asymmetric,
+    lowest_per_class,
+    with_class_floor,
+)
 from tests.oracle import loops
 
 
@@ -65,3 +71,21 @@ def test_prior_follows_the_believed_labels_and_is_never_zero() -> None:
     label = torch.tensor([0, 0, 0, 1])
     assert class_prior(label, torch.tensor([1.0, 1.0, 0.0, 1.0]), 3).tolist() == pytest.approx([3 / 6, 2 / 6, 1 / 6])
     assert float(class_prior(label, torch.zeros(4), 3).sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("num_classes", [3, 10, 100])
+@pytest.mark.parametrize("rate", [0.1, 0.4])
+def test_asymmetric_noise_is_told_from_symmetric(num_classes: int, rate: float) -> None:
+    draw = torch.Generator().manual_seed(0)
+    truth = torch.arange(20_000) % num_classes
+    flips = torch.rand(len(truth), generator=draw) < rate
+    anywhere = (truth + torch.randint(1, num_classes, truth.shape, generator=draw)) % num_classes
+    pairs = (truth + 1) % num_classes
+    assert is_asymmetric(truth, torch.where(flips, pairs, truth), num_classes)
+    assert not is_asymmetric(truth, torch.where(flips, anywhere, truth), num_classes)
+
+
+def test_without_disagreement_nothing_is_asymmetric_and_two_classes_always_are() -> None:
+    label = torch.arange(10) % 2
+    assert not is_asymmetric(label, label, 2)
+    assert is_asymmetric(1 - label, label, 2)

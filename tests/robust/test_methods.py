@@ -18,11 +18,24 @@ from tests.robust.toy import Killed, KilledAt, make_data, make_method, run, same
 every_method = pytest.mark.parametrize("name", methods.names())
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "dividemix": {"num_nets": 2, "learn": "mixmatch", "guess": "step", "num_views": 2, "lambda_u": 25.0},
-    "elr-plus": {"num_nets": 2, "predicts_with_average": False, "refines_labels": True},
+    "dividemix": {
+        "num_nets": 2,
+        "learn": "mixmatch",
+        "guess": "step",
+        "num_views": 2,
+        "lambda_u": 25.0,
+        "confidence_penalty": "asymmetric",
+    },
+    "elr-plus": {"has_strong_views": True, "num_nets": 2, "predicts_with_average": False, "refines_labels": True},
     "moit": {"ssl": "code", "guess": "step", "ema_decay": 0.0},
     "moit-plus": {"plus_is_constant": True, "ema_decay": 0.0},
-    "mixmatch-oracle": {"form": "same-size", "learn": "mixmatch", "steps": "labelled", "has_strong_views": True},
+    "mixmatch-oracle": {
+        "form": "same-size",
+        "learn": "mixmatch",
+        "steps": "labelled",
+        "has_strong_views": True,
+        "warmup_has_strong_views": True,
+    },
     "cross-entropy": {"mixup_alpha": 0.0, "ema_decay": 0.0},
 }
 """The other branches of each method."""

@@ -53,8 +53,9 @@ class DivideMixSettings:
     """Longest gradient of the warm-up; 0 leaves them."""
     warmup_mixup_alpha: float = 1.0
     """Of the Beta distribution of the warm-up's mixup; 0 switches it off, as published."""
-    has_confidence_penalty: bool = False
-    """Negative entropy in the warm-up, for asymmetric noise."""
+    confidence_penalty: Literal["off", "on", "asymmetric"] = "off"
+    """Negative entropy in the warm-up: never, always, or as long as the noise looks asymmetric, which costs one pass
+    over the images an epoch and keeps the losses for averaging."""
     ema_decay: float = -1.0
     """Of the weight averages that guess and predict, per step; 0 keeps none, as published, and negative looks back
     over a thirtieth of the training."""
@@ -74,6 +75,8 @@ class DivideMixSettings:
     """Views of each image, to guess from and to learn from."""
     has_strong_views: bool = False
     """Learn from strong views and guess from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
+    warmup_has_strong_views: bool = False
+    """Warm up on strong views too."""
     temperature: float = 0.5
     """Of the sharpening."""
     mixup_alpha: float = 4.0
@@ -177,8 +180,10 @@ class DivideMix:
         return self.beliefs.notes
 
     def begin_epoch(self, epoch: int) -> None:
-        """After the warm-up, now and then, divide and guess anew."""
+        """After the warm-up, now and then, divide and guess anew; in it, see whether the noise is asymmetric."""
         since = epoch - self.num_warmup_epochs
+        if since < 0 and epoch > 0 and self.settings.confidence_penalty == "asymmetric":
+            self.beliefs.update(epoch, self.nets())
         if since < 0 or since % self.settings.divide_every:
             return
         self.beliefs.update(epoch, self.nets())
@@ -248,13 +253,16 @@ class DivideMix:
     def _warmup_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
         """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
         index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
-        x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        views = self.data.strong if self.settings.warmup_has_strong_views else self.data.weak
+        x_BIHW = self.data.pixels.random(index_B, views, draw)
         target_BC = self._given(index_B)
         if self.settings.warmup_mixup_alpha > 0:
             x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.warmup_mixup_alpha, draw)
         logits_BC = self.students[index].logits(x_BIHW, self.runtime)
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
-        return loss + negative_entropy(logits_BC) if self.settings.has_confidence_penalty else loss
+        asked = self.settings.confidence_penalty
+        is_penalised = asked == "on" or (asked == "asymmetric" and self.beliefs.is_asymmetric)
+        return loss + negative_entropy(logits_BC) if is_penalised else loss
 
     def _refined_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
         """Cross-entropy of refined targets, every image alike."""
@@ -349,7 +357,7 @@ def _published(facts: Facts) -> tuple[DivideMixSettings, Mapping[str, str]]:
         is_plain_sgd=True,
         warmup_clip_norm=1.0 if pretrained else 0.0,
         warmup_mixup_alpha=0.0,
-        has_confidence_penalty=False,
+        confidence_penalty="asymmetric",
         ema_decay=0.0,
         threshold=0.03 if pretrained else 0.5,
         cap_quantile=1.0,
@@ -358,5 +366,5 @@ def _published(facts: Facts) -> tuple[DivideMixSettings, Mapping[str, str]]:
     )
     name = "C2D" if pretrained else "DivideMix"
     return settings, {
-        "robust": f"paper: {name} as on CIFAR; lambda_u is estimated, because the noise rate is not asked"
+        "robust": f"paper: {name} as on CIFAR; lambda_u and the penalty follow the estimated noise, which is not asked"
     }

@@ -47,6 +47,8 @@ class ElrPlusSettings:
     strength_ramp_steps: int = 0
     """Steps over which it rises."""
     mixup_alpha: float = 1.0
+    has_strong_views: bool = False
+    """Learn from strong views and remember what is believed of weak ones."""
     ema_decay: float = -1.0
     """Of the weight averages the targets come from, per step; negative looks back over a thirtieth of the training."""
     ema_ramp_steps: int = 0
@@ -127,6 +129,8 @@ class ElrPlus:
         index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
         x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
         target_BC = self._remember(index, index_B, x_BIHW)
+        if self.settings.has_strong_views:
+            x_BIHW = self.data.pixels.random(index_B, self.data.strong, draw)
         given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
         if self.settings.mixup_alpha > 0:
             share = beta_sample(self.settings.mixup_alpha, draw)

@@ -1,0 +1,160 @@
+"""Run every check that needs a GPU, one after another, from the source tree; see gpu.md.
+
+    python docs/gpu.py --data DATA --out OUT [--seconds 450] [--device cuda] [--tiny]
+
+Each check is one `python -m noisyclean` command (or one small measurement) with its own log in OUT. A call works for
+about SECONDS and then stops; the same call continues with the checks that are not done, and a command that was stopped
+continues from its own checkpoint. The last thing printed is the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOISE = (("symmetric", "0.2"), ("symmetric", "0.5"), ("symmetric", "0.8"), ("symmetric", "0.9"), ("asymmetric", "0.4"))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One owed figure."""
+
+    name: str
+    words: tuple[str, ...]
+    """After `python -m noisyclean`, or after `python` where the first one is `-c`, `-m` or a file."""
+    wanted: str
+
+
+def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
+    """All checks, the cheap ones first."""
+    images, on = str(data), ("--device", device)
+    small = ("--set", "probe.epochs=1", "--set", "probe.num_nets=1") if is_tiny else ()
+    train_small = ("--set", "budget.passes=6", "--set", "simclr.epochs=1") if is_tiny else ()
+    speed = ("--tiny",) if is_tiny else ()
+    found = [
+        Check("doctor", ("doctor", "--json"), "the accelerator's name"),
+        Check("sync", ("-m", "pytest", "-q", "-m", "gpu", "tests/engine/test_sync.py"), "no hidden wait in hot loops"),
+    ]
+    for row in ("augment", "augment-kornia", "simclr", "simclr-bf16", "dividemix", "neighbours"):
+        words = ("bench", "speed", "--only", row, "--data", images, "--json", *on, *speed)
+        found.append(Check(f"speed-{row}", words, "SimCLR and DivideMix steps at 25 % of the bf16 peak"))
+    audit = ("audit", images, str(data / "labels-worse.csv"), "--out", str(out / "audit"), "--json", *on, *small)
+    found.append(Check("audit-worst", audit, "at most 600 s from files"))
+    truth = str(data / "truth.csv")
+    found.append(Check("evaluate-worst", ("evaluate", str(out / "audit"), "--truth", truth, "--json"), "f1 >= .92"))
+    test = ("--test", str(data / "test.csv")) if (data / "test.csv").exists() else ()
+    cells = {"clean": truth, "worst": str(data / "labels-worse.csv")}
+    for kind, rate in NOISE[: 1 if is_tiny else None]:
+        name = f"{kind}-{rate}"
+        cells[name] = str(out / f"{name}.csv")
+        words = ("corrupt", truth, "--kind", kind, "--rate", rate, "--seed", "0", "--out", cells[name])
+        found.append(Check(f"corrupt-{name}", words, ""))
+    for name, labels in cells.items():
+        method = "cross-entropy" if name == "clean" else "dividemix"
+        where = str(out / f"train-{name}")
+        words = ("train", images, labels, "--out", where, "--method", method, "--json", *test, *on, *train_small)
+        found.append(Check(f"train-{name}", words, "clean >= .965; the published table"))
+    return found
+
+
+def main() -> int:
+    """Work for a while; 0 when all checks are done, 75 when the same call has more to do."""
+    asked = arguments()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + asked.seconds
+    owed = checks(asked.data.resolve(), asked.out.resolve(), asked.device, asked.tiny)
+    for check in owed:
+        result = asked.out / f"{check.name}.json"
+        left = end - time.monotonic()
+        if result.exists():
+            continue
+        if left < asked.least:
+            break
+        run(check, result, left)
+    print_table(owed, asked.out)
+    return 0 if all((asked.out / f"{check.name}.json").exists() for check in owed) else 75
+
+
+def run(check: Check, result: Path, left_s: float) -> None:
+    """Run one check; its result is written when it ended by itself, else the next call continues it."""
+    own = check.words[0] not in ("-c", "-m")
+    command = [sys.executable, *(("-m", "noisyclean") if own else ()), *check.words]
+    print("$", " ".join(command), flush=True)
+    start = time.monotonic()
+    spent = result.with_suffix(".seconds")
+    before = float(spent.read_text()) if spent.exists() else 0.0
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with result.with_suffix(".log").open("a") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            printed, _ = process.communicate(timeout=left_s)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.communicate()
+            spent.write_text(str(before + time.monotonic() - start))
+            print(f"  stopped after {left_s:.0f} s; the same call continues", flush=True)
+            return
+    seconds = before + time.monotonic() - start
+    content = {"command": command[1:], "exit_code": process.returncode, "seconds": seconds, "figures": figures(printed)}
+    temporary = result.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2))
+    temporary.replace(result)
+
+
+def figures(printed: str) -> dict[str, object]:
+    """What a command printed, where that is one JSON object."""
+    try:
+        value = json.loads(printed)
+        return value if isinstance(value, dict) else {}
+    except ValueError:
+        return {"printed": printed[-2000:]}
+
+
+def print_table(owed: list[Check], out: Path) -> None:
+    """One line for each check: seconds, the figures that count, what is wanted."""
+    print(f"\n{'check':24} {'exit':>4} {'seconds':>8}  figures")
+    for check in owed:
+        path = out / f"{check.name}.json"
+        if not path.exists():
+            print(f"{check.name:24} {'owed':>4} {'':8}  wanted: {check.wanted}")
+            continue
+        done = json.loads(path.read_text())
+        print(f"{check.name:24} {done['exit_code']:4} {done['seconds']:8.1f}  {summary(done['figures'])}")
+
+
+def summary(found: dict[str, object]) -> str:
+    """The few figures that the checks are about."""
+    parts = []
+    rows = found.get("rows")
+    for row in rows if isinstance(rows, list) else []:
+        keys = ("ratio", "ours", "of_limit")
+        parts += [f"{key} {row[key]:,.3g}" for key in keys if isinstance(row.get(key), int | float)]
+    keys = ("accelerator", "f1", "average_precision", "auroc", "noise_rate_true", "noise_rate_estimated", "ece")
+    for key in (*keys, "test_accuracy", "selected_test_accuracy"):
+        value = found.get(key)
+        if value is not None:
+            parts.append(f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}")
+    return ", ".join(parts) or str(found.get("printed", "")).strip().rpartition("\n")[2]
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="train, test, labels-worse.csv, truth.csv")
+    parser.add_argument("--out", type=Path, required=True, help="where results are kept; the same folder continues")
+    parser.add_argument("--seconds", type=float, default=450, help="of this call")
+    parser.add_argument("--least", type=float, default=20, help="seconds left below which no check is begun")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="hardly any work: to see that every command runs")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

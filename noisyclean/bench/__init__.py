@@ -1,0 +1,1 @@
+"""Measurements against peers, in one sitting and on the same data."""

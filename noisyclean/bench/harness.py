@@ -1,0 +1,76 @@
+"""Timing two sides of a comparison by turns, so that a slow minute of the machine hits both."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Contest", "Timing", "interleave"]
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one side took."""
+
+    seconds: tuple[float, ...]
+    """Of each repeat, in order."""
+
+    @property
+    def median_s(self) -> float:
+        """The figure that counts."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Slowest less fastest repeat, as a share of the median."""
+        return (max(self.seconds) - min(self.seconds)) / self.median_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """One row of the table, ready to run: the same work done by us and by a peer."""
+
+    ours: Call
+    peer: Call
+    amount: float
+    """Units of work in one call of ours."""
+    peer_amount: float | None = None
+    """Units of work in one call of the peer; None where it is the same."""
+    unit: str = "images/s"
+    bound: str = ""
+    """What limits ours: ``convolution``, ``product``, ``memory`` or ``decoder``; empty where nothing was counted."""
+    work: float = 0.0
+    """Of one call of ours: floating-point operations, bytes moved, or images decoded, as the bound has it."""
+    peak: Callable[[], float] | None = None
+    """Measures the most work a second that the bound allows, where the row knows it best."""
+    check: Callable[[], str] | None = None
+    """Compares the results of both sides and says how near they are."""
+    repeats: int | None = None
+    """Where it differs from the others': 1 for a row that is a whole job."""
+    is_warmed_up: bool = True
+    """Whether each side runs once before it is timed."""
+
+
+def interleave(ours: Call, peer: Call, *, repeats: int, warm_up: bool = True) -> tuple[Timing, Timing]:
+    """Time both sides by turns.
+
+    Args:
+        ours: Done when it returns.
+        peer: Likewise.
+        repeats: Of each side, at least 1.
+        warm_up: Run each side once before.
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    if warm_up:
+        ours()
+        peer()
+    for _ in range(repeats):
+        for kept, side in zip(seconds, (ours, peer), strict=True):
+            start = time.perf_counter()
+            side()
+            kept.append(time.perf_counter() - start)
+    return Timing(tuple(seconds[0])), Timing(tuple(seconds[1]))

@@ -1,0 +1,189 @@
+"""Rows about training: ``simclr``, ``simclr-bf16``, ``dividemix``, ``audit``."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from noisyclean.base.log import Silent
+from noisyclean.bench.harness import Contest
+from noisyclean.bench.limits import count_flops, finish
+from noisyclean.bench.peers import LightlySimCLR
+from noisyclean.bench.plain_loops import PlainDivideMix, cross_validated, worst_first
+from noisyclean.bench.workload import NUM_CLASSES, Workload
+from noisyclean.config import SimCLRConfig
+from noisyclean.data.augment import strong, weak
+from noisyclean.data.decode import PixelMapping
+from noisyclean.data.ingest import read_labels
+from noisyclean.data.store import build_store
+from noisyclean.errors import DataError
+from noisyclean.nn import create_backbone
+from noisyclean.ops.metrics import detection_metrics
+from noisyclean.pipeline.audit import audit as run_audit
+from noisyclean.pipeline.evaluate import evaluate, true_labels
+from noisyclean.pretrain.simclr import SimCLR
+from noisyclean.robust.method import TrainingData
+from noisyclean.robust.methods.dividemix import DivideMix, DivideMixSettings
+from noisyclean.types import FloatArray
+
+__all__ = ["audit", "dividemix", "simclr"]
+
+FOLDS = 5
+QUALITY = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
+
+
+def backbone_name(work: Workload) -> str:
+    """The default of the plan for pictures of 32 px on this device."""
+    return "noisyclean_compact" if work.runtime.device.type == "cpu" else "noisyclean_resnet18"
+
+
+def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Contest:
+    """SimCLR's training steps against lightly's."""
+    device, batch, num = work.runtime.device, work.amounts.simclr_batch, work.amounts.images
+    task = SimCLR(
+        pixels=work.pixels,
+        label_N=work.labels(len(work.pixels)),
+        net=_net(work, 0).to(device),
+        augmentation=strong(),
+        config=SimCLRConfig(epochs=1000, batch=batch),
+        runtime=work.runtime,
+        seed=0,
+    )
+    theirs = _net(work, 0)
+    peer = LightlySimCLR(
+        work.small_NHWI[:num],
+        theirs,
+        num_features=theirs.num_features,  # type: ignore[arg-type]
+        batch=batch,
+        workers=work.runtime.threads,
+        device=device,
+        dtype=dtype,
+        is_channels_last=is_channels_last,
+    )
+    epochs, num_steps = itertools.count(), num // batch
+
+    def ours() -> None:
+        epoch = next(epochs)
+        for step in range(num_steps):
+            task.step(epoch, step)
+        finish(device)
+
+    def peers() -> None:
+        peer.epoch()
+        finish(device)
+
+    return Contest(ours=ours, peer=peers, amount=num_steps * batch, bound="convolution", work=count_flops(ours))
+
+
+def dividemix(work: Workload) -> Contest:
+    """One epoch of DivideMix, division included, against a plain loop."""
+    device, num = work.runtime.device, work.amounts.divided
+    batch = min(64, num // 8)
+    label_N = work.labels(num)
+    pixels = work.pixels
+    data = TrainingData(
+        pixels=type(pixels)(
+            images_NHWI=pixels.images_NHWI[:num], device=device, mean_3=pixels.mean_3, std_3=pixels.std_3
+        ),
+        label_N=label_N,
+        num_classes=NUM_CLASSES,
+        train_T=torch.arange(num, device=device),
+        verified_N=torch.zeros(num, dtype=torch.bool, device=device),
+        weak=weak(),
+        strong=strong(),
+    )
+    settings = DivideMixSettings(
+        epochs=10_000, warmup_epochs=0, batch=batch, ema_decay=0.0, lambda_u=25.0, steps="fixed", is_plain_sgd=True
+    )
+    method = DivideMix(
+        data=data,
+        make_net=lambda index: _net(work, NUM_CLASSES, index).to(device),
+        settings=settings,
+        runtime=work.runtime,
+        seed=0,
+    )
+    peer = PlainDivideMix(
+        work.small_NHWI[:num],
+        label_N,
+        [_net(work, NUM_CLASSES, index).to(device) for index in range(2)],
+        num_classes=NUM_CLASSES,
+        batch=batch,
+        workers=work.runtime.threads,
+        device=device,
+    )
+    epochs, num_steps = itertools.count(), num // (2 * batch)
+
+    def ours() -> None:
+        epoch = next(epochs)
+        method.begin_epoch(epoch)
+        for step in range(method.num_steps(epoch)):
+            method.step(epoch, step)
+        finish(device)
+
+    def peers() -> None:
+        peer.epoch(num_steps)
+        finish(device)
+
+    amount = 2.0 * num_steps * 2 * batch
+    return Contest(ours=ours, peer=peers, amount=amount, bound="convolution", work=count_flops(ours))
+
+
+def audit(work: Workload) -> Contest:
+    """The whole audit, from files to the report, against cleanlab on five-fold cross-validation of the same net."""
+    labels, truth = work.root / "labels.csv", work.root / "truth.csv"
+    if not labels.exists():
+        raise DataError(f"--data {work.root}: no labels.csv", hint="The row `audit` needs images/ and labels.csv.")
+    table = work.scratch / "first.csv"
+    pd.read_csv(labels, dtype=str).head(work.amounts.audited).to_csv(table, index=False)
+    run = work.scratch / "audit"
+    scores: dict[str, FloatArray] = {}
+
+    def ours() -> None:
+        shutil.rmtree(run, ignore_errors=True)
+        device = work.runtime.device.type
+        run_audit(work.images, table, out=run, device=device, set=work.amounts.audit_settings)
+
+    def peer() -> None:
+        scores.update(_cleanlab(work, table))
+
+    def check() -> str:
+        if not truth.exists():
+            return "no truth.csv to judge by"
+        given = read_labels(work.images, table).table
+        is_wrong_N = given.given_label() != true_labels(pd.Series(given.image_path_N), truth)
+        found = {name: detection_metrics(score_N, is_wrong_N)["average_precision"] for name, score_N in scores.items()}
+        name = max(found, key=lambda name: found[name] or 0.0)
+        ours_ap = evaluate(run, truth=truth)["average_precision"]
+        return f"average precision {ours_ap:.3f}, cleanlab's best of three scores {found[name]:.3f} ({name})"
+
+    amount = len(pd.read_csv(table))
+    return Contest(ours=ours, peer=peer, amount=amount, check=check, repeats=1, is_warmed_up=False)
+
+
+def _cleanlab(work: Workload, table: Path) -> dict[str, FloatArray]:
+    """Three scores of every label, from files on."""
+    given = read_labels(work.images, table).table
+    mapping, place = PixelMapping(size_px=32), work.scratch / "folds"
+    shutil.rmtree(place, ignore_errors=True)
+    files, threads = given.file_N.tolist(), work.runtime.threads
+    store = build_store(place, files, mapping, threads=threads, reporter=Silent())
+    p_NC = cross_validated(
+        store.images_NHWI,
+        given.label_N,
+        lambda: _net(work, given.num_classes).to(work.runtime.device),
+        num_folds=FOLDS,
+        epochs=work.amounts.folds_epochs,
+        batch=min(128, len(given) // 8),
+        workers=threads,
+        device=work.runtime.device,
+    )
+    return {method: worst_first(given.label_N, p_NC, method) for method in QUALITY}
+
+
+def _net(work: Workload, num_classes: int, index: int = 0) -> nn.Module:
+    return create_backbone(backbone_name(work), num_classes=num_classes, seed=0, key=("bench", index))

@@ -1,0 +1,126 @@
+"""Two gloo processes give what one gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+from torch.nn.functional import normalize
+
+from noisyclean.base.runtime import Runtime
+from noisyclean.config import SimCLRConfig
+from noisyclean.data.augment import Augmentation
+from noisyclean.data.batches import load_pixels
+from noisyclean.engine.distributed import Share, average_gradients, gathered_nt_xent, sharded_neighbours
+from noisyclean.engine.neighbours import nearest_neighbours
+from noisyclean.nn import create_backbone
+from noisyclean.ops.contrastive import nt_xent
+from noisyclean.pretrain.simclr import SimCLR
+
+NUM, DIM, BATCH = 41, 6, 8
+
+
+def embeddings() -> torch.Tensor:
+    return normalize(torch.randn(NUM, DIM, generator=torch.Generator().manual_seed(0)), dim=1)
+
+
+def encoder() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Linear(DIM, 4)
+
+
+def views() -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(2)
+    return torch.randn(BATCH, DIM, generator=draw), torch.randn(BATCH, DIM, generator=draw)
+
+
+def neighbours_of_two(folder: Path) -> None:
+    for name, group in (("alone", None), ("grouped", torch.arange(NUM) // 3)):
+        index, similarity = sharded_neighbours(embeddings(), num_neighbours=5, group_N=group)
+        torch.save([index, similarity], folder / f"{name}-{dist.get_rank()}.pt")
+
+
+def gradient_of_two(folder: Path) -> None:
+    net, part = encoder(), Share.current().of(BATCH)
+    z1, z2 = (normalize(net(view[part]), dim=1) for view in views())
+    loss = gathered_nt_xent(z1, z2, temperature=0.5)
+    loss.backward()
+    average_gradients(net.parameters())
+    total = loss.detach().clone()
+    dist.all_reduce(total)
+    torch.save([total / 2, *(parameter.grad for parameter in net.parameters())], folder / f"{dist.get_rank()}.pt")
+
+
+def simclr_of_two(folder: Path) -> None:
+    task = simclr()
+    for step in range(2):
+        task.step(0, step)
+    torch.save([parameter.detach() for parameter in task.net.parameters()], folder / f"{dist.get_rank()}.pt")
+
+
+def simclr() -> SimCLR:
+    images = torch.randint(0, 256, (32, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32, threads=1, reasons={})
+    return SimCLR(
+        pixels=load_pixels(images.numpy(), runtime.device),
+        label_N=torch.zeros(32, dtype=torch.int64),
+        net=create_backbone("noisyclean_compact", num_classes=0, seed=0),
+        augmentation=Augmentation(),
+        config=SimCLRConfig(epochs=1, batch=16),
+        runtime=runtime,
+        seed=0,
+    )
+
+
+def in_two(work: Callable[[Path], None], folder: Path) -> list[list[torch.Tensor]]:
+    mp.spawn(enter, args=(work, folder), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
+
+
+def enter(rank: int, work: Callable[[Path], None], folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    work(folder)
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(("total", "num"), [(10, 3), (41, 2), (2, 4), (7, 1)])
+def test_shares_cover_every_row_once(total: int, num: int) -> None:
+    rows = [row for rank in range(num) for row in Share(rank, num).rows(total)]
+    assert rows == list(range(total))
+
+
+def test_neighbours_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
+    first_alone, second_alone, first_grouped, second_grouped = in_two(neighbours_of_two, tmp_path)
+    for got, group in (
+        (first_alone, None),
+        (second_alone, None),
+        (first_grouped, torch.arange(NUM) // 3),
+        (second_grouped, torch.arange(NUM) // 3),
+    ):
+        index, similarity = nearest_neighbours(embeddings(), num_neighbours=5, group_N=group)
+        assert torch.equal(got[0], index)
+        assert torch.allclose(got[1], similarity)
+
+
+def test_loss_and_gradient_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
+    net = encoder()
+    loss = nt_xent(*(normalize(net(view), dim=1) for view in views()), temperature=0.5)
+    loss.backward()
+    for total, *gradients in in_two(gradient_of_two, tmp_path):
+        assert torch.allclose(total, loss)
+        for got, parameter in zip(gradients, net.parameters(), strict=True):
+            assert parameter.grad is not None
+            assert torch.allclose(got, parameter.grad, atol=1e-6)
+
+
+def test_simclr_keeps_the_weights_of_two_processes_equal(tmp_path: Path) -> None:
+    before = [parameter.detach().clone() for parameter in simclr().net.parameters()]
+    first, second = in_two(simclr_of_two, tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, before, strict=True))
