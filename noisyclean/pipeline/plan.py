@@ -201,5 +201,5 @@ def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeCon
 
 def _choose_augment(asked: str) -> tuple[str, str]:
     if asked == "auto":
-        return "auto", "auto: measured once the images are decoded"
+        return "auto", "auto: measured on the images"
     return asked, f"{asked}: as asked"

@@ -185,11 +185,7 @@ def train(
         plan = decide_train_plan(request, method, asked.origin, ingested.table)
         return estimate_training(ingested, plan, out=Path(out), num_trainings=4 if compare else 1, reporter=reporter)
     with open_run(Path(out), overwrite=overwrite) as run:
-        inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
-        if earlier is not None:
-            inputs["verdicts"] = verdicts_mark(earlier, ingested)
-        run.claim("train", inputs, describe=describe_inputs(asked.images, table, options))
-        return _run(run, asked, ingested, inputs, reporter)
+        return _run(run, asked, ingested, _claim(run, asked, table, ingested), reporter)
 
 
 def _as_audited(
@@ -211,6 +207,15 @@ def _read(asked: _Asked, labels: Path | None, reporter: Reporter) -> Ingested:
         reporter.warn(warning)
     warn_before_decoding(ingested, reporter)
     return ingested if asked.earlier is None else pin_verdicts(ingested, asked.earlier, reporter)
+
+
+def _claim(run: RunDir, asked: _Asked, labels: Path | None, ingested: Ingested) -> dict[str, str]:
+    """Say what the run is of; returns the fingerprints of its inputs."""
+    inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
+    if asked.earlier is not None:
+        inputs["verdicts"] = verdicts_mark(asked.earlier, ingested)
+    run.claim("train", inputs, describe=describe_inputs(asked.images, labels, asked.options))
+    return inputs
 
 
 def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
