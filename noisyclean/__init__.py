@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from noisyclean.pipeline.predict import predict as predict
     from noisyclean.pipeline.review import review as review
     from noisyclean.pipeline.score import score as score
+    from noisyclean.pipeline.score_labels import score_labels as score_labels
     from noisyclean.pipeline.train import train as train
 
 __version__ = "0.1.0.dev0"
@@ -34,6 +35,7 @@ _HOMES = {
     "predict": "noisyclean.pipeline.predict",
     "review": "noisyclean.pipeline.review",
     "score": "noisyclean.pipeline.score",
+    "score_labels": "noisyclean.pipeline.score_labels",
     "train": "noisyclean.pipeline.train",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "predict",
     "review",
     "score",
+    "score_labels",
     "train",
 ]
 

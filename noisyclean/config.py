@@ -31,6 +31,7 @@ __all__ = [
     "ReuseConfig",
     "ScoreConfig",
     "SimCLRConfig",
+    "Way",
     "overlay",
     "read_overrides",
 ]
@@ -39,6 +40,8 @@ AnyPlan = TypeVar("AnyPlan", bound="DataclassInstance")
 
 Preset = Literal["quick", "standard", "thorough", "paper"]
 PRESETS: tuple[str, ...] = get_args(Preset)
+Way = Literal["train", "frozen", "given"]
+"""Where opinions on the labels come from: nets trained here, frozen features, or arrays that were given."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -200,6 +203,7 @@ class Plan:
     prepare: PrepareConfig
     simclr: SimCLRConfig
     probe: ProbeConfig
+    way: Way = "train"
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     report: ReportConfig = field(default_factory=ReportConfig)

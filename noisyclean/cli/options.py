@@ -28,7 +28,14 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run wrote to --out, and nothing else.")
 ]
 PresetOption = Annotated[str, typer.Option(help="quick, standard, thorough or paper.", rich_help_panel=PLAN)]
-Init = Annotated[str, typer.Option(help="What networks start from: simclr or scratch.", rich_help_panel=PLAN)]
+Init = Annotated[
+    str,
+    typer.Option(
+        help="What networks start from: simclr or scratch. pretrained:NAME (may download), local-dir:PATH or run:RUN "
+        "trains none: features as they are.",
+        rich_help_panel=PLAN,
+    ),
+]
 Backbone = Annotated[
     str | None, typer.Option(help="Architecture, a timm name.", rich_help_panel=PLAN, show_default="by device and size")
 ]
@@ -89,6 +96,22 @@ Cache = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the input, print plan and cost, write nothing.")]
 MaxBad = Annotated[float, typer.Option(help="Largest share of unusable rows to go on with.", rich_help_panel=INPUT)]
+Embeddings = Annotated[
+    Path | None,
+    typer.Option(
+        help="Features of your own: .npz or Parquet with image_path, or .npy in the order of LABELS; none are trained.",
+        rich_help_panel=INPUT,
+        show_default=False,
+    ),
+]
+PredProbs = Annotated[
+    Path | None,
+    typer.Option(
+        help="Class probabilities of your own, out of sample; files as for --embeddings.",
+        rich_help_panel=INPUT,
+        show_default=False,
+    ),
+]
 Config = Annotated[
     Path | None, typer.Option(help="TOML file of stage settings.", rich_help_panel=ADVANCED, show_default=False)
 ]

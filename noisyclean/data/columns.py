@@ -15,7 +15,7 @@ from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import StrArray
 
-__all__ = ["Columns", "choose_columns", "clean_labels", "image_column_of"]
+__all__ = ["IMAGE_NAMES", "Columns", "choose_columns", "clean_labels", "image_column_of"]
 
 IMAGE_NAMES = ("image_path", "path", "file_name", "filename", "image")
 LABEL_NAMES = ("label", "class", "target")

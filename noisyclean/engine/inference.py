@@ -9,9 +9,11 @@ from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import Pixels
 
-__all__ = ["embed", "evaluation_views", "log_probabilities"]
+__all__ = ["embed", "evaluation_views", "log_probabilities", "pooled_features"]
 
 BATCH = 1000
+BATCH_PIXELS = BATCH * 64 * 64
+"""Of one colour, in a batch of large images: early layers hold many times as many values."""
 
 
 def evaluation_views(augmentation: Augmentation, size_px: int) -> tuple[FixedView, ...]:
@@ -40,7 +42,7 @@ def log_probabilities(net: nn.Module, pixels: Pixels, views: tuple[FixedView, ..
     """
     net.eval()
     parts: list[Tensor] = []
-    for index_B in torch.arange(len(pixels), device=runtime.device).split(BATCH):
+    for index_B in torch.arange(len(pixels), device=runtime.device).split(_batch(pixels)):
         total_BC = torch.zeros(())
         for view in views:
             with runtime.autocast():
@@ -50,13 +52,23 @@ def log_probabilities(net: nn.Module, pixels: Pixels, views: tuple[FixedView, ..
     return torch.cat(parts)
 
 
-@torch.inference_mode()
 def embed(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Tensor:
     """L2-normalised pooled features of some plain images, shape (len(rows), D); leaves ``net`` in eval mode."""
+    return nn.functional.normalize(pooled_features(net, pixels, rows, runtime), dim=1)
+
+
+@torch.inference_mode()
+def pooled_features(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Tensor:
+    """What the classifier sees of some plain images, shape (len(rows), D), float32; leaves ``net`` in eval mode."""
     net.eval()
     parts: list[Tensor] = []
-    for index_B in rows.to(runtime.device).split(BATCH):
+    for index_B in rows.to(runtime.device).split(_batch(pixels)):
         with runtime.autocast():
             features = net.forward_features(pixels.fixed(index_B, FixedView()))  # type: ignore[operator]
-            parts.append(net.forward_head(features, pre_logits=True).float())  # type: ignore[operator]
-    return nn.functional.normalize(torch.cat(parts), dim=1)
+            parts.append(net.forward_head(features, pre_logits=True).flatten(1).float())  # type: ignore[operator]
+    return torch.cat(parts)
+
+
+def _batch(pixels: Pixels) -> int:
+    """Images in a batch: fewer where they are large."""
+    return max(1, min(BATCH, BATCH_PIXELS // pixels.size_px**2))

@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from noisyclean.base.log import Reporter, Silent
-from noisyclean.config import read_overrides
+from noisyclean.config import Plan, read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.pipeline.detecting import score_stage
 from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.estimate import estimate
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
-from noisyclean.pipeline.learning import pretrain_stage, probe_stage
+from noisyclean.pipeline.frozen import frozen_stage
+from noisyclean.pipeline.given import given_stage
+from noisyclean.pipeline.learning import Learned, pretrain_stage, probe_stage
 from noisyclean.pipeline.looking import look_stage
+from noisyclean.pipeline.origin import resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
-from noisyclean.pipeline.preparing import cache_folder, prepare_stage, stored_images, warn_before_decoding
+from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, stored_images, warn_before_decoding
 from noisyclean.pipeline.reporting import report_stage
-from noisyclean.pipeline.reuse import carry_over
+from noisyclean.pipeline.reuse import Carried, carry_over
 from noisyclean.pipeline.rounds import (
     begin_round,
     describe_change,
@@ -31,6 +34,7 @@ from noisyclean.pipeline.rounds import (
     what_changed,
 )
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
+from noisyclean.pipeline.starting import start_stage
 from noisyclean.pipeline.viewing import settle_views
 
 __all__ = ["audit"]
@@ -58,6 +62,8 @@ def audit(
     unlabeled: str | None = None,
     strip_prefix: str | None = None,
     max_bad: float = 0.1,
+    embeddings: str | Path | None = None,
+    pred_probs: str | Path | None = None,
     reuse: str | Path | None = None,
     cache: str | Path | None = None,
     config: str | Path | None = None,
@@ -77,7 +83,8 @@ def audit(
         out: The run directory.
         preset: ``quick``, ``standard``, ``thorough`` or ``paper``.
         init: What the networks start from: ``simclr`` (the images themselves, as far as the plan gives it passes) or
-            ``scratch``.
+            ``scratch``. With ``pretrained:NAME`` (may download), ``local-dir:PATH`` or ``run:RUN`` none is trained: the
+            backbone embeds every image as it is, and a closed-form classifier on that judges the labels.
         backbone: A timm name.
         size: Side in pixels every image is resized to.
         augment: ``auto``, ``natural``, ``grey``, ``oriented`` or ``none``.
@@ -93,6 +100,10 @@ def audit(
         unlabeled: Labels or folder names, separated by commas, that mean there is no label.
         strip_prefix: Taken off every path of the table before it is looked for.
         max_bad: Largest share of unusable rows to go on with.
+        embeddings: Features of your own, judged by without any training: ``.npz`` or Parquet with a column
+            ``image_path``, or ``.npy`` in the order of ``labels``' rows.
+        pred_probs: Class probabilities of your own, out of sample; the same kinds of file, columns in the order of the
+            classes or named by them.
         reuse: An earlier run, usually reviewed since: what it decoded and learned is taken over, verified labels are
             pinned, and what is not set here is set as it was there.
         cache: Folder where decoded images are kept and shared between runs, instead of in ``out``;
@@ -135,6 +146,8 @@ def audit(
         device=device,
         seed=seed,
         max_bad=max_bad,
+        embeddings=str(Path(embeddings).absolute()) if embeddings else None,
+        pred_probs=str(Path(pred_probs).absolute()) if pred_probs else None,
         overrides=read_overrides(Path(config) if config else None, set),
     )
     if earlier is not None:
@@ -185,16 +198,35 @@ def _run(
     plan = settle_views(plan, prepared, reporter=reporter)
     keep_plan(run.root / "plan.json", plan.to_json())
     carried = carry_over(earlier, prepared, plan, reporter=reporter)
-    embedded = embed_stage(run, prepared, None, plan, reporter=reporter)
-    look_stage(run, prepared, embedded, plan, reporter=reporter)
-    start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining)
-    if start is not None:
-        pretrained = embed_stage(run, prepared, start, plan, reporter=reporter)
-        embedded = max(embedded, pretrained, key=attrgetter("accuracy"))
-    learned = probe_stage(run, prepared, start, embedded, plan, reporter=reporter, instead=carried.evidence)
+    learned = _learn(run, ingested, prepared, carried, request, plan, reporter)
     scored = score_stage(run, prepared, learned, plan, reporter=reporter)
     compare = None if earlier is None else partial(what_changed, earlier, run, prepared, carried)
     summary = report_stage(run, prepared, learned, scored, plan, reporter=reporter, compare=compare)
     if earlier is not None:
         reporter.say(describe_change(summary["since"]))
     return summary
+
+
+def _learn(
+    run: RunDir,
+    ingested: Ingested,
+    prepared: Prepared,
+    carried: Carried,
+    request: PlanRequest,
+    plan: Plan,
+    reporter: Reporter,
+) -> Learned:
+    """Opinions on every label, by one of three ways: arrays that are given, a frozen backbone, or nets trained here."""
+    if plan.way == "given":
+        return given_stage(run, ingested, prepared, request, plan, reporter=reporter)
+    if plan.way == "frozen":
+        origin = resolve_origin(request.init, request.backbone)
+        begin = start_stage(run, origin, prepared, plan, reporter=reporter)
+        return frozen_stage(run, prepared, begin, plan, reporter=reporter)
+    embedded = embed_stage(run, prepared, None, plan, reporter=reporter)
+    look_stage(run, prepared, embedded, plan, reporter=reporter)
+    start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining)
+    if start is not None:
+        pretrained = embed_stage(run, prepared, start, plan, reporter=reporter)
+        embedded = max(embedded, pretrained, key=attrgetter("accuracy"))
+    return probe_stage(run, prepared, start, embedded, plan, reporter=reporter, instead=carried.evidence)

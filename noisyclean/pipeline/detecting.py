@@ -12,7 +12,7 @@ import torch
 from noisyclean.base.files import write_npz
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import use_threads
-from noisyclean.config import Plan
+from noisyclean.config import Plan, ScoreConfig
 from noisyclean.detect.certain import settle_conflicts, settle_verified
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.signal import signals
@@ -43,12 +43,12 @@ def score_stage(run: RunDir, prepared: Prepared, learned: Learned, plan: Plan, *
 
     def work(folder: Path) -> list[Path]:
         with use_threads(plan.threads):
-            scores = apply_signals(evidence, plan, device=torch.device(plan.device))
+            scores = apply_signals(evidence, plan.score, device=torch.device(plan.device))
         return [_save(scores, folder / "signals.npz")]
 
     settings = {"score": asdict(plan.score), "seed": plan.seed}
     stage = run_stage(
-        run, "score", work, settings=settings, inputs={"train-probe": learned.stage.fingerprint}, reporter=reporter
+        run, "score", work, settings=settings, inputs={learned.stage.name: learned.stage.fingerprint}, reporter=reporter
     )
     stats = settle_certain(
         fuse(evidence, _load(stage.folder / "signals.npz"), classes=prepared.table.classes), prepared
@@ -71,9 +71,9 @@ def settle_certain(stats: SampleStats, prepared: Prepared) -> SampleStats:
     return stats if table.verified_N is None else settle_verified(stats, table.label_N, table.verified_N)
 
 
-def apply_signals(evidence: Evidence, plan: Plan, *, device: torch.device) -> dict[str, SignalScore]:
+def apply_signals(evidence: Evidence, config: ScoreConfig, *, device: torch.device) -> dict[str, SignalScore]:
     """Every registered signal whose needs are met, by name."""
-    options: dict[str, dict[str, object]] = {"knn_disagreement": {"num_neighbours": plan.score.num_neighbours}}
+    options: dict[str, dict[str, object]] = {"knn_disagreement": {"num_neighbours": config.num_neighbours}}
     return {
         name: signals.get(name)(**options.get(name, {}))(evidence, device=device)
         for name in signals.names()

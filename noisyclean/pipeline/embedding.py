@@ -27,7 +27,7 @@ from noisyclean.pipeline.stage import Stage, run_stage
 from noisyclean.pretrain.patches import PatchFeatures
 from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["Embedded", "embed_stage"]
+__all__ = ["Embedded", "embed_stage", "find_groups"]
 
 BLOCK_CPU = 25
 """Images whose responses fit into a core's cache."""
@@ -58,8 +58,7 @@ def embed_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan
     table = prepared.table
 
     def work(folder: Path) -> Iterable[Path]:
-        duplicate_N = near_duplicates(prepared.images_NHWI)
-        group_N = merge_groups(duplicate_N, table.group_N)
+        duplicate_N, group_N = find_groups(prepared)
         with machine(plan) as runtime:
             pixels = load_pixels(prepared.images_NHWI, runtime.device)
             if start is None:
@@ -85,6 +84,12 @@ def embed_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan
             outside_log_p_NC=arrays["log_p_NC"],
             accuracy=float(arrays["accuracy"]),
         )
+
+
+def find_groups(prepared: Prepared) -> tuple[IntArray, IntArray]:
+    """Numbers of near-duplicates, and of the finest groups that keep those and the table's groups together."""
+    duplicate_N = near_duplicates(prepared.images_NHWI)
+    return duplicate_N, merge_groups(duplicate_N, prepared.table.group_N)
 
 
 def _patch_features(pixels: Pixels, plan: Plan, runtime: Runtime, reporter: Reporter) -> Tensor:

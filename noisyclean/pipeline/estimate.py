@@ -16,6 +16,7 @@ from noisyclean.config import Plan
 from noisyclean.data.decode import UnreadableImage, decode
 from noisyclean.data.ingest import Ingested
 from noisyclean.nn import create_backbone
+from noisyclean.pipeline.given import check_given
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
 from noisyclean.pipeline.preparing import pixel_mapping, refuse_too_many
 
@@ -50,6 +51,7 @@ def estimate(ingested: Ingested, request: PlanRequest, *, out: Path, reporter: R
         UsageError: A setting that cannot work.
     """
     refuse_too_many(ingested, ingested.problem_N, request.max_bad)
+    check_given(ingested, request)
     plan = decide_plan(request, ingested.table)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
@@ -116,21 +118,29 @@ def time_step(plan: Plan, num_classes: int) -> tuple[float, int]:
 
 def _image_passes(plan: Plan, num: int) -> float:
     """Training passes of all stages, evaluations counted as the share of a pass that they are."""
+    if plan.way != "train":
+        return num * FORWARD_SHARE if plan.way == "frozen" else 0
     probe = plan.probe.num_nets * (plan.probe.epochs + plan.probe.num_recordings * FORWARD_SHARE)
     return num * (probe + 2 * plan.simclr.epochs)
 
 
 def _peak_memory(plan: Plan, num: int, num_classes: int, num_features: int) -> int:
     """The libraries, the table, the evidence of all networks, and the images on their way through the page cache."""
-    recorded = plan.probe.num_nets * (2 * plan.probe.num_recordings + num_classes + num_features)
+    recorded = _num_nets(plan) * (2 * plan.probe.num_recordings + num_classes + num_features)
     return FIXED_MEMORY_BYTES + num * (ROW_BYTES + 2 * 4 * recorded + 3 * plan.prepare.size_px**2)
 
 
+def _num_nets(plan: Plan) -> int:
+    """Networks that leave a record."""
+    return plan.probe.num_nets if plan.way == "train" else 1
+
+
 def _output_sizes(plan: Plan, num: int, num_classes: int, num_features: int) -> dict[str, int]:
+    stage = {"train": "train-probe"}.get(plan.way, plan.way)
     return {
         "prepare/images.npy": 3 * num * plan.prepare.size_px**2,
-        "train-probe": plan.probe.num_nets * num * 4 * (2 * plan.probe.num_recordings + num_classes + num_features),
-        "embeddings.npz": 4 * num * plan.probe.num_nets * num_features,
+        stage: _num_nets(plan) * num * 4 * (2 * plan.probe.num_recordings + num_classes + num_features),
+        "embeddings.npz": 4 * num * _num_nets(plan) * num_features,
         "pred_probs.npz": 4 * num * num_classes,
         "scores.csv": CSV_ROW_BYTES * num,
     }

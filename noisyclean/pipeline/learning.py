@@ -40,12 +40,19 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """A finished training."""
+    """What is known of every label before it is judged, and the net that told, if there was one."""
 
     stage: Stage
     evidence: Evidence
-    weights: Path
-    """Of the averaged first net, as safetensors."""
+    weights: Path | None = None
+    """Of the net to hand over, as safetensors; None where no net took part."""
+    method: str = "probe"
+    """How that net came to be."""
+    mean: tuple[float, ...] | None = None
+    """Channel means the net is used to, in [0, 1]; None for those of the data."""
+    std: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader of the results should know of their making."""
 
 
 def pretrain_stage(

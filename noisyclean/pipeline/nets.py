@@ -83,6 +83,17 @@ class AuditNets:
 
 
 def weight_files(finished: FinishedRun) -> Sequence[Path]:
-    """Weights of each network of a run."""
+    """Weights of each network of a run; what the network said of the audited images lies beside them as npz.
+
+    Raises:
+        UsageError: There are none.
+    """
+    if finished.plan.way == "given":
+        raise UsageError(
+            f"{finished.root}: was judged by given arrays and has no net",
+            hint="Audit the same images with nets of their own, or with --init local-dir:PATH.",
+        )
+    if finished.plan.way == "frozen":
+        return [finished.run.stage_folder("frozen") / "net-0.safetensors"]
     folder = finished.run.stage_folder("train-probe")
     return [folder / f"net-{index}.safetensors" for index in range(finished.plan.probe.num_nets)]

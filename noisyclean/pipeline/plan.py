@@ -13,10 +13,11 @@ import numpy as np
 
 from noisyclean.base.files import read_json, write_json
 from noisyclean.base.runtime import choose_runtime
-from noisyclean.config import PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, overlay
+from noisyclean.config import PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, Way, overlay
 from noisyclean.data.decode import UnreadableImage, peek_size
 from noisyclean.data.depth import choose_window
 from noisyclean.errors import DataError, UsageError
+from noisyclean.pipeline.origin import Origin, native_size_px, resolve_origin
 from noisyclean.types import LabelTable
 
 __all__ = ["PlanRequest", "decide_plan", "keep_plan", "settle_plan"]
@@ -46,6 +47,10 @@ class PlanRequest:
     device: str = "auto"
     seed: int = 0
     max_bad: float = 0.1
+    embeddings: str | None = None
+    """File of features somebody else made."""
+    pred_probs: str | None = None
+    """File of class probabilities somebody else made."""
     overrides: Mapping[str, Mapping[str, Any]] | None = None
 
 
@@ -72,18 +77,26 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
     """Choose backbone, size and the share of every stage, with reasons.
 
     Raises:
-        UsageError: An unknown preset, or an override of something that is not there.
+        UsageError: An unknown preset or start, or an override of something that is not there.
     """
     if request.preset not in PRESETS:
         raise UsageError(f"--preset {request.preset}: unknown", hint=f"Choose one of {', '.join(PRESETS)}.")
     runtime = choose_runtime(request.device)
     is_small_machine = runtime.device.type == "cpu"
-    size_px, size_reason = _choose_size(request.size, table, most=64 if is_small_machine else 224)
+    origin = resolve_origin(request.init, request.backbone)
+    way, way_reason = _choose_way(request, origin)
+    if way == "frozen" and request.size is None and (native_px := native_size_px(origin)) is not None:
+        size_px, size_reason = native_px, f"{native_px} px: what the backbone learnt from"
+    else:
+        size_px, size_reason = _choose_size(request.size, table, most=64 if is_small_machine else 224)
     (black, white), depth_reason = choose_window(table.file_N.tolist())
-    backbone, backbone_reason = _choose_backbone(request.backbone, size_px, is_small_machine)
+    backbone, backbone_reason = _choose_backbone(request.backbone or origin.backbone, size_px, is_small_machine)
     simclr, simclr_reason = _plan_simclr(request, len(table), is_small_machine)
     probe, probe_reason = _plan_probe(request.preset, len(table), is_small_machine)
     augment, augment_reason = _choose_augment(request.augment)
+    if way != "train":
+        simclr, augment = SimCLRConfig(epochs=0), "none"
+        simclr_reason = probe_reason = augment_reason = "left out: no net is trained"
     plan = Plan(
         preset=request.preset,
         seed=request.seed,
@@ -95,8 +108,10 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
         prepare=PrepareConfig(size_px=size_px, black=black, white=white, max_bad=request.max_bad),
         simclr=simclr,
         probe=probe,
+        way=way,
         reasons={
             **runtime.reasons,
+            "way": way_reason,
             "size": size_reason,
             "depth": depth_reason,
             "backbone": backbone_reason,
@@ -106,6 +121,21 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
         },
     )
     return overlay(plan, request.overrides or {})
+
+
+def _choose_way(request: PlanRequest, origin: Origin) -> tuple[Way, str]:
+    given = [f"--{name}" for name in ("embeddings", "pred-probs") if getattr(request, name.replace("-", "_"))]
+    is_trained = origin.init in ("simclr", "scratch")
+    if given and not is_trained:
+        raise UsageError(
+            f"--init {request.init} and {' and '.join(given)}: are two sources of features",
+            hint="Leave one of them out.",
+        )
+    if given:
+        return "given", f"given: {' and '.join(given)}; no net is trained"
+    if is_trained:
+        return "train", "train: nets learn from these images and labels"
+    return "frozen", f"frozen: features of {origin.source or request.init} as they are; no net is trained"
 
 
 def _choose_size(asked: int | None, table: LabelTable, *, most: int) -> tuple[int, str]:
@@ -137,8 +167,6 @@ def _choose_backbone(asked: str | None, size_px: int, is_small_machine: bool) ->
 def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tuple[SimCLRConfig, str]:
     if request.init == "scratch":
         return SimCLRConfig(epochs=0), "left out: --init scratch"
-    if request.init != "simclr":
-        raise UsageError(f"--init {request.init}: unknown", hint="Choose simclr or scratch.")
     if is_small_machine and request.preset in ("quick", "standard"):
         reason = (
             "left out: on a CPU its passes find more errors when the probe gets them (docs/benchmarks.md); "

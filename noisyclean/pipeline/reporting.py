@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from noisyclean.base.files import read_json, write_json, write_npz, write_text
+from noisyclean.base.files import read_json, sha256_file, write_json, write_npz, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import Plan
@@ -28,6 +28,8 @@ from noisyclean.types import FloatArray
 __all__ = ["report_stage"]
 
 EDITABLE = frozenset({"flagged.csv"})
+OPTIONAL = ("embeddings.npz", "model/config.json", "model/model.safetensors")
+"""Outputs that not every way of auditing has."""
 
 
 def report_stage(
@@ -59,7 +61,7 @@ def report_stage(
             scored.stats,
             num_quarantined=int((~prepared.usable_N).sum()),
             inputs=prepared.facts,
-            notes=prepared.notes,
+            notes=[*prepared.notes, *learned.notes],
             plan=plan.to_json(),
             stages={name: _cost(stage) for name, stage in stages.items()},
         )
@@ -67,10 +69,10 @@ def report_stage(
             _write_flagged(run, prepared, scored),
             _text(run.root / "scores.csv", to_csv(score_table(prepared.everything, scored.stats, prepared.usable_N))),
             _text(run.root / "report.html", _page(run, summary, prepared, learned, scored, plan)),
-            _arrays(run.root / "embeddings.npz", prepared, z_ND=_require(learned.evidence.z_ND)),
             _arrays(run.root / "pred_probs.npz", prepared, p_NC=scored.stats.p_NC),
-            *_write_model(run.root / "model", prepared, learned, plan),
+            *_write_what_there_is(run.root, prepared, learned, plan),
         ]
+        _discard_stale(run, outputs)
         write_json(run.root / "summary.json", summary | ({"since": compare()} if compare is not None else {}))
         return [*outputs, run.root / "summary.json"]
 
@@ -100,22 +102,50 @@ def _page(
         flagged=flag_table(prepared.table, scored.stats).head(plan.report.num_cards),
         files=[str(file) for file in prepared.table.file_N[worst]],
         stats=scored.stats,
-        loss_N=_require(learned.evidence.loss_EN).mean(axis=0),
+        loss_N=_losses(prepared, learned, scored),
         mapping=replace(pixel_mapping(plan), size_px=plan.report.thumbnail_px, policy="pad"),
     )
 
 
-def _write_model(folder: Path, prepared: Prepared, learned: Learned, plan: Plan) -> list[Path]:
+def _losses(prepared: Prepared, learned: Learned, scored: Scored) -> FloatArray:
+    """Mean cross-entropy of each given label; where none was recorded, that under the pooled opinion."""
+    if learned.evidence.loss_EN is not None:
+        mean_N: FloatArray = learned.evidence.loss_EN.mean(axis=0)
+        return mean_N
+    given_N = scored.stats.p_NC[np.arange(len(prepared.table)), prepared.table.label_N]
+    loss_N: FloatArray = -np.log(np.maximum(given_N, 1e-12))
+    return loss_N
+
+
+def _write_what_there_is(root: Path, prepared: Prepared, learned: Learned, plan: Plan) -> list[Path]:
+    """Embeddings and the model; neither where there is none."""
+    outputs: list[Path] = []
+    if learned.evidence.z_ND is not None:
+        outputs.append(_arrays(root / OPTIONAL[0], prepared, z_ND=learned.evidence.z_ND))
+    if learned.weights is not None:
+        outputs += _write_model(root / "model", learned.weights, prepared, learned, plan)
+    return outputs
+
+
+def _discard_stale(run: RunDir, outputs: list[Path]) -> None:
+    """Remove what an earlier way of auditing wrote here and this one does not, unless somebody changed it."""
+    for name in OPTIONAL:
+        path = run.root / name
+        if path.exists() and path not in outputs and sha256_file(path) == written_before(run, "report", name):
+            path.unlink()
+
+
+def _write_model(folder: Path, weights: Path, prepared: Prepared, learned: Learned, plan: Plan) -> list[Path]:
     pixels = load_pixels(prepared.images_NHWI, choose_runtime("cpu").device)
     return write_bundle(
         folder,
-        learned.weights,
+        weights,
         architecture=plan.backbone,
         classes=prepared.table.classes,
         mapping=pixel_mapping(plan),
-        mean=pixels.mean_3.tolist(),
-        std=pixels.std_3.tolist(),
-        method="probe",
+        mean=learned.mean or pixels.mean_3.tolist(),
+        std=learned.std or pixels.std_3.tolist(),
+        method=learned.method,
     )
 
 
@@ -135,8 +165,3 @@ def _text(path: Path, text: str) -> Path:
 
 def _cost(stage: Stage) -> dict[str, float]:
     return {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes}
-
-
-def _require(array: FloatArray | None) -> FloatArray:
-    assert array is not None
-    return array

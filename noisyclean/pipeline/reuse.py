@@ -64,6 +64,9 @@ def carry_over(finished: FinishedRun | None, prepared: Prepared, plan: Plan, *, 
         everything, nothing = np.ones(len(prepared.table), dtype=bool), np.zeros(len(prepared.table), dtype=bool)
         return Carried(None, None, everything, nothing)
     matched = match_rows(finished, prepared)
+    if (finished.plan.way, plan.way) != ("train", "train"):
+        reporter.say("reuse: decoded images alone are taken over, because not both runs train nets")
+        return Carried(None, None, matched.is_new_N, matched.changed_N)
     return Carried(
         pretraining=_take_pretraining(finished, plan, matched),
         evidence=_take_evidence(finished, prepared, plan, matched, reporter=reporter),

@@ -35,6 +35,10 @@ __all__ = [
 ]
 
 
+SOURCES = ("init", "embeddings", "pred_probs")
+"""Where features come from: asking for one of them asks for none of the others."""
+
+
 def inherit_options(finished: FinishedRun, options: IngestOptions, reporter: Reporter) -> IngestOptions:
     """Read the table as the earlier run read its own, except where the user says otherwise."""
     inherited: IngestOptions = _inherit(finished.options, options, finished.root, reporter)
@@ -44,6 +48,8 @@ def inherit_options(finished: FinishedRun, options: IngestOptions, reporter: Rep
 def inherit_request(finished: FinishedRun, request: PlanRequest, reporter: Reporter) -> PlanRequest:
     """Plan as the earlier run was planned, except where the user says otherwise."""
     before = PlanRequest(**finished.request)
+    if any(getattr(request, name) != getattr(PlanRequest(), name) for name in SOURCES):
+        before = replace(before, **{name: getattr(PlanRequest(), name) for name in SOURCES})
     overrides = {stage: dict(values) for stage, values in (before.overrides or {}).items()}
     for stage, values in (request.overrides or {}).items():
         overrides[stage] = overrides.get(stage, {}) | dict(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import timm
@@ -10,35 +10,22 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import noisyclean.nn  # noqa: F401  registers our nets
-from noisyclean.base.files import atomic_path, read_json, sha256_file, write_json
+from noisyclean.base.files import atomic_path, fingerprint, read_json, sha256_file, write_json
 from noisyclean.base.log import Reporter
+from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
+from noisyclean.data.batches import Pixels, load_pixels
 from noisyclean.errors import EnvironmentProblem, UsageError
 from noisyclean.pipeline.learning import pretrain_stage
+from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.preparing import Prepared
-from noisyclean.pipeline.rundir import RunDir, read_run
+from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import TakenOver, run_stage
 
-__all__ = ["Origin", "Start", "resolve_origin", "start_stage"]
+__all__ = ["Start", "normalised_pixels", "start_stage"]
 
 WEIGHTS = "backbone.safetensors"
 STATISTICS = "statistics.json"
-SPELLINGS = "simclr, scratch, pretrained:NAME, local-dir:PATH or run:RUN"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """What ``--init`` means, before anything is loaded."""
-
-    init: str
-    """``simclr``, ``scratch``, ``pretrained``, ``local-dir`` or ``weights``."""
-    reason: str
-    backbone: str | None = None
-    """Architecture that the weights are of; None leaves the choice to the plan."""
-    size_px: int | None = None
-    """Side of the images the weights learnt from; None leaves the choice to the plan."""
-    source: str = ""
-    """timm's name of the weights, or their file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,32 +38,6 @@ class Start:
     mean: list[float] | None = None
     """Channel means the weights are used to, in [0, 1]; None for those of the data."""
     std: list[float] | None = None
-
-
-def resolve_origin(init: str, backbone: str | None) -> Origin:
-    """Read ``--init``.
-
-    Raises:
-        UsageError: An unknown spelling, nothing where it points to, or another architecture than ``--backbone``.
-    """
-    kind, _, rest = init.partition(":")
-    if init == "simclr":
-        return Origin(init="simclr", reason="simclr: pre-trained on the images themselves, labels ignored")
-    if init == "scratch":
-        return Origin(init="scratch", reason="scratch: as asked")
-    if kind == "pretrained" and rest:
-        origin = Origin(init=kind, reason=f"{rest}: as asked", backbone=rest, source=rest)
-    elif kind == "local-dir" and rest:
-        origin = _from_folder(Path(rest), f"{rest}: as asked")
-    elif kind == "run" and rest:
-        origin = _from_run(Path(rest))
-    else:
-        raise UsageError(f"--init {init}: unknown", hint=f"Write {SPELLINGS}.")
-    if backbone is not None and backbone != origin.backbone:
-        raise UsageError(
-            f"--backbone {backbone}: --init {init} is a {origin.backbone}", hint="Leave --backbone out, or --init."
-        )
-    return origin
 
 
 def start_stage(
@@ -116,7 +77,7 @@ def start_stage(
         write_json(folder / STATISTICS, statistics)
         return [folder / WEIGHTS, folder / STATISTICS]
 
-    inputs = {"weights": sha256_file(file)} if origin.init == "weights" else {}
+    inputs = {"weights": fingerprint([sha256_file(path) for path in _weight_files(origin)])}
     settings = {"init": origin.init, "source": origin.source}
     stage = run_stage(run, "start", work, settings=settings, inputs=inputs, reporter=reporter)
     statistics = read_json(stage.folder / STATISTICS)
@@ -128,38 +89,22 @@ def start_stage(
     )
 
 
-def _from_folder(folder: Path, reason: str) -> Origin:
-    """A model folder in timm's form."""
-    config = folder / "config.json"
-    if not config.is_file():
-        raise UsageError(f"{folder}: holds no config.json", hint="Give a model folder, such as RUN/model.")
-    described = read_json(config)
-    size = described.get("pretrained_cfg", {}).get("input_size")
-    return Origin(
-        init="local-dir",
-        reason=reason,
-        backbone=described["architecture"],
-        size_px=size[-1] if size else None,
-        source=str(folder.resolve()),
-    )
+def _weight_files(origin: Origin) -> list[Path]:
+    """What an origin reads from this machine's disk."""
+    if origin.init == "weights":
+        return [Path(origin.source)]
+    known = (".safetensors", ".bin", ".pth")
+    folder = Path(origin.source)
+    return sorted(path for path in folder.iterdir() if path.suffix in known) if origin.init == "local-dir" else []
 
 
-def _from_run(root: Path) -> Origin:
-    """Another run's pre-training; of a run that had none, its model."""
-    folder = read_run(root).root
-    weights = folder / "pretrain" / "backbone.safetensors"
-    if not (folder / "pretrain" / "done.json").exists():
-        reason = f"the model of {root}: that run has no pre-training of its own"
-        return _from_folder(folder / "model", reason)
-    plan = read_json(folder / "plan.json")["plan"]
-    plan = plan.get("base", plan)
-    return Origin(
-        init="weights",
-        reason=f"the pre-training of {root}",
-        backbone=plan["backbone"],
-        size_px=plan["prepare"]["size_px"],
-        source=str(weights.resolve()),
-    )
+def normalised_pixels(prepared: Prepared, start: Start, runtime: Runtime) -> Pixels:
+    """The images, normalised as the start's weights are used to, else by their own statistics."""
+    pixels = load_pixels(prepared.images_NHWI, runtime.device)
+    if start.mean is None or start.std is None:
+        return pixels
+    mean_3, std_3 = (torch.tensor(values, device=runtime.device) for values in (start.mean, start.std))
+    return replace(pixels, mean_3=mean_3, std_3=std_3)
 
 
 def _ask_timm(origin: Origin) -> tuple[dict[str, torch.Tensor], dict[str, list[float]]]:

@@ -13,12 +13,13 @@ from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.engine.tensorboard import require_tensorboard
 from noisyclean.pipeline.compare import compare_stages
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
+from noisyclean.pipeline.origin import Origin, resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan
 from noisyclean.pipeline.preparing import cache_folder, prepare_stage, stored_images, warn_before_decoding
 from noisyclean.pipeline.reuse import take_pretraining
 from noisyclean.pipeline.rounds import inherit_options, inherit_request, pin_verdicts, verdicts_mark
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
-from noisyclean.pipeline.starting import Origin, resolve_origin, start_stage
+from noisyclean.pipeline.starting import start_stage
 from noisyclean.pipeline.testing import prepare_test_stage, split_off_test
 from noisyclean.pipeline.training import train_stage
 from noisyclean.pipeline.training_estimate import estimate_training

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,22 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from noisyclean.base.files import read_json, write_json, write_npz, write_text
+from noisyclean.base.files import read_json, write_json, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
-from noisyclean.data.batches import Pixels, load_pixels
+from noisyclean.data.batches import Pixels
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.loop import fit
 from noisyclean.engine.tensorboard import tensorboard_writer
 from noisyclean.nn import create_backbone
 from noisyclean.nn.weights import load_encoder
+from noisyclean.pipeline.evidence import EVIDENCE, read_evidence, write_evidence
 from noisyclean.pipeline.learning import save_weights, training_views
 from noisyclean.pipeline.machine import machine, training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage
-from noisyclean.pipeline.starting import Start
+from noisyclean.pipeline.starting import Start, normalised_pixels
 from noisyclean.pipeline.training_plan import TrainPlan
 from noisyclean.robust.method import NetMaker, RobustMethod, TrainingData, methods
 from noisyclean.robust.watch import Watched
@@ -113,21 +114,12 @@ def train_stage(
     return Trained(
         job=job,
         stage=stage,
-        evidence=_load_evidence(stage.folder / "evidence.npz", prepared),
+        evidence=read_evidence(stage.folder / EVIDENCE, num_classes=prepared.table.num_classes),
         nets=[stage.folder / f"net-{index}.safetensors" for index in range(record["num_nets"])],
         selected=stage.folder / SELECTED if record["selected_epoch"] else None,
         record=record,
         history=[json.loads(line) for line in lines],
     )
-
-
-def _normalised_pixels(prepared: Prepared, start: Start, runtime: Runtime) -> Pixels:
-    """The images, normalised as the start's weights are used to, else by their own statistics."""
-    pixels = load_pixels(prepared.images_NHWI, runtime.device)
-    if start.mean is None or start.std is None:
-        return pixels
-    mean_3, std_3 = (torch.tensor(values, device=runtime.device) for values in (start.mean, start.std))
-    return replace(pixels, mean_3=mean_3, std_3=std_3)
 
 
 def _train(
@@ -140,7 +132,7 @@ def _train(
     reporter: Reporter,
     writes: Sequence[Tell],
 ) -> list[Path]:
-    pixels = _normalised_pixels(prepared, start, runtime)
+    pixels = normalised_pixels(prepared, start, runtime)
     data = _training_data(pixels, prepared, job, plan, runtime)
     method = methods.get(job.method)(
         data=data,
@@ -187,9 +179,7 @@ def _save(folder: Path, watched: Watched, method: RobustMethod, pixels: Pixels) 
         "std": pixels.std_3.tolist(),
     }
     write_json(folder / RECORD, record)
-    evidence = {name: value for name, value in vars(method.evidence()).items() if isinstance(value, np.ndarray)}
-    write_npz(folder / "evidence.npz", evidence)
-    return [*nets, folder / RECORD, folder / METRICS, folder / "evidence.npz"]
+    return [*nets, folder / RECORD, folder / METRICS, write_evidence(folder / EVIDENCE, method.evidence())]
 
 
 def _training_data(pixels: Pixels, prepared: Prepared, job: Job, plan: TrainPlan, runtime: Runtime) -> TrainingData:
@@ -228,12 +218,6 @@ def _write_metrics(path: Path, name: str, history: list[dict[str, float]]) -> No
         json.dumps({"training": name, "epoch": epoch, **figures}) for epoch, figures in enumerate(history, start=1)
     ]
     write_text(path, "".join(line + "\n" for line in lines))
-
-
-def _load_evidence(path: Path, prepared: Prepared) -> Evidence:
-    with np.load(path, allow_pickle=False) as arrays:
-        known = {item.name for item in fields(Evidence)}
-        return Evidence(num_classes=prepared.table.num_classes, **{name: arrays[name] for name in known & set(arrays)})
 
 
 def digest(*arrays: np.ndarray | None) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from noisyclean.base.files import read_json, write_json
 from noisyclean.config import BudgetConfig, HoldoutConfig, Plan, overlay
 from noisyclean.errors import UsageError
+from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
-from noisyclean.pipeline.starting import Origin
 from noisyclean.robust.method import Facts, methods
 from noisyclean.types import LabelTable
 
@@ -137,7 +137,7 @@ def decide_train_plan(request: PlanRequest, method: str | None, origin: Origin, 
         plan,
         robust=settings,
         reasons={
-            **{key: reason for key, reason in base.reasons.items() if key != "probe"},
+            **{key: reason for key, reason in base.reasons.items() if key not in ("probe", "way")},
             "method": method_reason,
             "start": _start_reason(origin, base),
             "budget": budget_reason,

@@ -18,5 +18,5 @@ __all__ = ["score_training"]
 def score_training(trained: Trained, prepared: Prepared, plan: TrainPlan) -> SampleStats:
     """Apply every signal whose evidence the training left, fuse them, and put what is known before what is likely."""
     with use_threads(plan.base.threads):
-        scores = apply_signals(trained.evidence, plan.base, device=torch.device(plan.base.device))
+        scores = apply_signals(trained.evidence, plan.base.score, device=torch.device(plan.base.device))
     return settle_certain(fuse(trained.evidence, scores, classes=prepared.table.classes), prepared)

@@ -44,4 +44,4 @@ class KnnDisagreement:
             first_NC, label_N, floor=FLOOR
         )
         raw_N = against_N.double().cpu().numpy()
-        return SignalScore(raw_N=raw_N, suspicion_N=raw_N / (-(1 + TIE_BREAK) * np.log(FLOOR)))
+        return SignalScore(raw_N=raw_N, suspicion_N=np.minimum(raw_N / (-(1 + TIE_BREAK) * np.log(FLOOR)), 1))

@@ -1,0 +1,130 @@
+"""Evidence from arrays that somebody else made: embeddings, class probabilities, or both."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from noisyclean.detect.outside import ask_outside
+from noisyclean.errors import DataError, UsageError
+from noisyclean.ops.chance import agrees_beyond_chance
+from noisyclean.ops.pooling import margins
+from noisyclean.types import Evidence, FloatArray, IntArray
+
+__all__ = ["evidence_of_arrays"]
+
+SMALLEST = 1e-6
+"""Added to probabilities: a model that counts votes writes zeros it does not mean."""
+MOST_OFF = 0.02
+"""By how much a row of probabilities may miss a sum of 1, as float16 does."""
+SHOWN = 8
+"""Class names listed in a message."""
+
+
+def evidence_of_arrays(
+    label_N: IntArray,
+    *,
+    classes: tuple[str, ...],
+    embeddings: FloatArray | None = None,
+    pred_probs: FloatArray | None = None,
+    group_N: IntArray | None = None,
+    disagreement_N: FloatArray | None = None,
+) -> Evidence:
+    """Check the arrays and turn them into evidence.
+
+    Embeddings are asked about every label by a classifier that left the sample and its group out; probabilities are
+    taken as what nets say, with one recording of loss and margin.
+
+    Args:
+        label_N: Given class indices.
+        classes: Class names in the order of the indices.
+        embeddings: Shape (N, D), any scale.
+        pred_probs: Shape (N, C), rows sum to 1.
+        group_N: Samples of one group say nothing of each other's labels.
+        disagreement_N: Share of each image's annotations that are not its label.
+
+    Raises:
+        UsageError: There is no array.
+        DataError: An array has another shape, holds what is no number, or agrees with the labels no more than chance.
+    """
+    if embeddings is None and pred_probs is None:
+        raise UsageError("nothing to judge the labels by", hint="Give embeddings, pred_probs or both.")
+    log_p_NC = None if pred_probs is None else _log_probabilities(pred_probs, label_N, classes)
+    z_ND = None if embeddings is None else _matrix("embeddings", embeddings, len(label_N))
+    outside_log_p_NC = None if z_ND is None else _ask(z_ND, label_N, group_N, classes)
+    margin_N = None if log_p_NC is None else margins(log_p_NC.astype(np.float64), label_N)
+    return Evidence(
+        label_N=label_N,
+        num_classes=len(classes),
+        z_ND=None if z_ND is None else z_ND / np.maximum(np.linalg.norm(z_ND, axis=1, keepdims=True), 1e-12),
+        log_p_NC=log_p_NC,
+        outside_log_p_NC=outside_log_p_NC,
+        loss_EN=None if log_p_NC is None else -log_p_NC[np.arange(len(label_N)), label_N][None],
+        margin_EN=None if margin_N is None else margin_N[None],
+        net_E=None if margin_N is None else np.zeros(1, dtype=np.int64),
+        group_N=group_N,
+        disagreement_N=disagreement_N,
+    )
+
+
+def _matrix(name: str, values: FloatArray, num: int) -> FloatArray:
+    """As float32, one row for each label, every value a number."""
+    try:
+        matrix = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: holds what is no number: {error}", hint="It must be an array of numbers.") from error
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise DataError(f"{name}: has the shape {matrix.shape}", hint="It must have a row for each label, and columns.")
+    if len(matrix) != num:
+        raise DataError(f"{name}: has {len(matrix):,} rows for {num:,} labels", hint="Give one row for each label.")
+    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"{name}: {len(bad):,} rows hold NaN or infinity, the first is row {bad[0]} (counted from 0)",
+            hint="Leave these images out, or compute them again.",
+        )
+    return matrix
+
+
+def _log_probabilities(pred_probs: FloatArray, label_N: IntArray, classes: tuple[str, ...]) -> FloatArray:
+    p_NC = _matrix("pred_probs", pred_probs, len(label_N)).astype(np.float64)
+    order = f"Its columns are the classes in this order: {_some(classes)}."
+    if p_NC.shape[1] != len(classes):
+        raise DataError(f"pred_probs: has {p_NC.shape[1]} columns for {len(classes)} classes", hint=order)
+    off_N = np.abs(p_NC.sum(axis=1) - 1)
+    bad = np.flatnonzero((off_N > MOST_OFF) | (p_NC.min(axis=1) < 0))
+    if len(bad):
+        raise DataError(
+            f"pred_probs: row {bad[0]} (counted from 0) sums to {p_NC[bad[0]].sum():.4g}, its least value is "
+            f"{p_NC[bad[0]].min():.4g}",
+            hint="Give probabilities: none below 0, each row with a sum of 1. Logits need a softmax first.",
+        )
+    _require_agreement("pred_probs", p_NC.argmax(axis=1), label_N, classes, order)
+    p_NC = (p_NC + SMALLEST) / (p_NC + SMALLEST).sum(axis=1, keepdims=True)
+    log_p_NC: FloatArray = np.log(p_NC).astype(np.float32)
+    return log_p_NC
+
+
+def _ask(z_ND: FloatArray, label_N: IntArray, group_N: IntArray | None, classes: tuple[str, ...]) -> FloatArray:
+    opinion = ask_outside(torch.from_numpy(z_ND), label_N, num_classes=len(classes), group_N=group_N)
+    hint = "Its rows must be in the order of the labels, and tell something of what the images show."
+    _require_agreement("embeddings", opinion.log_p_NC.argmax(axis=1), label_N, classes, hint)
+    return opinion.log_p_NC
+
+
+def _require_agreement(
+    name: str, predicted_N: IntArray, label_N: IntArray, classes: tuple[str, ...], hint: str
+) -> None:
+    """Arrays in another order would accuse every label."""
+    if agrees_beyond_chance(predicted_N, label_N, len(classes)):
+        return
+    share = float(np.mean(predicted_N == label_N))
+    raise DataError(
+        f"{name}: agrees with {share:.1%} of the labels, no more than chance; its rows seem to be in another order",
+        hint=hint,
+    )
+
+
+def _some(classes: tuple[str, ...]) -> str:
+    more = len(classes) - SHOWN
+    return ", ".join(classes[:SHOWN]) + (f", … ({more:,} more)" if more > 0 else "")
