@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from noisyclean.base.files import read_json, write_json
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, Way, overlay
-from noisyclean.data.decode import UnreadableImage, peek_size
 from noisyclean.data.depth import choose_window
-from noisyclean.errors import DataError, UsageError
+from noisyclean.errors import UsageError
 from noisyclean.pipeline.origin import Origin, native_size_px, resolve_origin
+from noisyclean.pipeline.sizing import choose_size
 from noisyclean.types import LabelTable
 
 __all__ = ["PlanRequest", "decide_plan", "keep_plan", "settle_plan"]
 
-SIZES = (16, 32, 64, 128, 224)
 MANY_IMAGES = 10_000
 """From here on images need no more epochs than the preset's."""
 MOST_EPOCHS = 40
@@ -31,8 +28,6 @@ LEAST_STEPS = 56
 LEAST_BATCH = 8
 PEAK_LR = 0.2
 """At a batch of 128; falls with the square root of the batch."""
-PEEKED = 300
-"""Headers read to see how large the images are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +80,14 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
     is_small_machine = runtime.device.type == "cpu"
     origin = resolve_origin(request.init, request.backbone)
     way, way_reason = _choose_way(request, origin)
+    (black, white), depth_reason = choose_window(table.file_N.tolist())
     if way == "frozen" and request.size is None and (native_px := native_size_px(origin)) is not None:
         size_px, size_reason = native_px, f"{native_px} px: what the backbone learnt from"
     else:
-        size_px, size_reason = _choose_size(request.size, table, most=64 if is_small_machine else 224)
-    (black, white), depth_reason = choose_window(table.file_N.tolist())
+        most = 64 if is_small_machine else 224
+        size_px, size_reason = choose_size(
+            request.size, table, most=most, window=(black, white), seed=request.seed, runtime=runtime
+        )
     backbone, backbone_reason = _choose_backbone(request.backbone or origin.backbone, size_px, is_small_machine)
     simclr, simclr_reason = _plan_simclr(request, len(table), is_small_machine)
     probe, probe_reason = _plan_probe(request.preset, len(table), is_small_machine)
@@ -136,22 +134,6 @@ def _choose_way(request: PlanRequest, origin: Origin) -> tuple[Way, str]:
     if is_trained:
         return "train", "train: nets learn from these images and labels"
     return "frozen", f"frozen: features of {origin.source or request.init} as they are; no net is trained"
-
-
-def _choose_size(asked: int | None, table: LabelTable, *, most: int) -> tuple[int, str]:
-    if asked is not None:
-        return asked, f"{asked} px: as asked"
-    sides: list[int] = []
-    for file in table.file_N[:: max(1, len(table) // PEEKED)]:
-        try:
-            sides.append(min(peek_size(Path(file))))
-        except UnreadableImage:
-            continue
-    if not sides:
-        raise DataError("not one readable image was found", hint="Look at a few of them; is IMAGES the right folder?")
-    median = float(np.median(sides))
-    size_px = next((size for size in SIZES if size >= min(median, most)), most)
-    return size_px, f"{size_px} px: the shorter side is {median:.0f} px in the median, at most {most} px on this device"
 
 
 def _choose_backbone(asked: str | None, size_px: int, is_small_machine: bool) -> tuple[str, str]:
