@@ -89,7 +89,7 @@ def cross_validate(finished: FinishedRun, label_N: IntArray, asked: argparse.Nam
                 runtime=runtime,
                 seed=asked.seed,
             )
-            task.end_epoch = lambda epoch: {}  # type: ignore[method-assign]  # nothing is recorded in sample
+            task.end_epoch = lambda _: {}  # type: ignore[method-assign]  # nothing is recorded in sample
             with tempfile.TemporaryDirectory() as folder:
                 checkpoint = Checkpoint(Path(folder) / "checkpoint.pt")
                 fit(task, title=f"fold {number}", num_epochs=config.epochs, checkpoint=checkpoint, reporter=Silent())
@@ -100,7 +100,7 @@ def cross_validate(finished: FinishedRun, label_N: IntArray, asked: argparse.Nam
 
 
 def judge(label_N: IntArray, p_NC: FloatArray, is_wrong_N: np.ndarray) -> dict[str, dict[str, float]]:
-    """cleanlab's scores against the truth."""
+    """Compare the scores of cleanlab with the truth."""
     from cleanlab.rank import get_label_quality_scores
 
     figures: dict[str, dict[str, float]] = {}

@@ -107,9 +107,9 @@ class EmbedConfig:
 class ProbeConfig:
     """The short noisy-label training that leaves evidence: mixup and a weight average hold memorising back."""
 
-    num_nets: int = 2
+    num_nets: int = 1
     """Independent nets; their evidence is averaged."""
-    epochs: int = 24
+    epochs: int = 32
     """Of each net."""
     batch: int = 128
     lr: float = 0.2

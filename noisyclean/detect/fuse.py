@@ -6,7 +6,8 @@ The method, fair opinion pooling, in five steps; assumptions and measurements ar
 2. The opinions are pooled, trained nets before the left-out classifier (:func:`~noisyclean.ops.pooling.pool_opinions`).
 3. The noise rate is read off the images the pool is sure of (:mod:`noisyclean.detect.rate`).
 4. The margin of the given label becomes a probability that agrees with that rate (:mod:`noisyclean.detect.calibrate`).
-5. What speaks against a label by more than half is flagged.
+5. What speaks against a label by more than half is flagged, but for classes that are not recognised at all
+   (:mod:`noisyclean.detect.recognition`).
 
 The signals are shown beside the probability; they are not part of it, because every one of them reads the same nets.
 """
@@ -20,6 +21,7 @@ from scipy.special import expit, logsumexp
 
 from noisyclean.detect.calibrate import calibrate, small_class_offsets
 from noisyclean.detect.rate import RateEstimate, count_if_apart, estimate_rate
+from noisyclean.detect.recognition import settle_unrecognised
 from noisyclean.errors import UsageError
 from noisyclean.ops.pooling import balance_classes, margins, plausible_shares, pool_opinions
 from noisyclean.types import (
@@ -62,7 +64,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
     suggestion_N, share_N = _best_other(log_p_NC, label_N)
     flagged_N = p_N > THRESHOLD
     p_NC = np.exp(log_p_NC)
-    return SampleStats(
+    stats = SampleStats(
         p_mislabeled_N=p_N,
         p_NC=p_NC,
         suggestion_N=suggestion_N,
@@ -77,6 +79,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
         thresholds=dict.fromkeys(classes, THRESHOLD),
         notes=tuple(note for score in scores.values() for note in score.notes),
     )
+    return settle_unrecognised(stats, evidence, classes)
 
 
 def fair_opinion(evidence: Evidence) -> FloatArray:

@@ -183,7 +183,7 @@ def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tupl
 
 def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeConfig, str]:
     """Few images get small batches rather than many epochs: steps teach, epochs memorise the wrong labels."""
-    num_nets, epochs = {"quick": (1, 16), "standard": (2, 24), "thorough": (3, 30), "paper": (3, 40)}[preset]
+    num_nets, epochs = {"quick": (1, 16), "standard": (1, 32), "thorough": (3, 32), "paper": (3, 40)}[preset]
     stretch = math.sqrt(MANY_IMAGES / num)
     epochs = max(epochs, min(round(epochs * stretch), MOST_EPOCHS))
     most = 128 if is_small_machine else 256

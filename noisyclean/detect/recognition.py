@@ -1,0 +1,94 @@
+"""Classes, and pairs of classes, that the images do not tell apart: advice is due there, not accusations.
+
+Asked of the classifier that left each image out, so that what nets have memorised does not count as recognised; the
+nets may still save a class that whitened patches are too weak for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import rankdata
+
+from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray, SampleStats
+
+__all__ = ["AMBIGUOUS", "NOT_RECOGNISABLE", "settle_unrecognised"]
+
+AMBIGUOUS = "ambiguous"
+NOT_RECOGNISABLE = "not-recognisable"
+SURE = 2.0
+"""Standard errors above one half from which an area under the curve shows something."""
+LEAST_IMAGES = 5
+RECALL_OF_NETS = 0.5
+"""Share of a class's images on which the pooled opinion must agree for the nets to save it."""
+
+
+def settle_unrecognised(stats: SampleStats, evidence: Evidence, classes: tuple[str, ...]) -> SampleStats:
+    """Take back the accusations of classes nobody recognises, and call confusions of look-alike classes ambiguous.
+
+    Args:
+        stats: The fused verdict.
+        evidence: With ``outside_log_p_NC``; without it nothing changes.
+        classes: Names of the classes.
+    """
+    if evidence.outside_log_p_NC is None:
+        return stats
+    outside_NC = np.asarray(evidence.outside_log_p_NC, dtype=np.float64)
+    issue_N, flagged_N, reason_N = stats.issue_N.copy(), stats.flagged_N.copy(), stats.reason_N.copy()
+    notes = list(stats.notes)
+    for given in _unrecognised(outside_NC, stats.p_NC, evidence.label_N, len(classes)):
+        rows = flagged_N & (evidence.label_N == given)
+        issue_N[rows], flagged_N[rows], reason_N[rows] = NOT_RECOGNISABLE, False, ""
+        notes.append(
+            f"{classes[given]}: not recognisable: images left out are not told from the others, so none of its labels "
+            "is doubted; try a larger --size, or --init pretrained:NAME"
+        )
+    for first, second in _look_alikes(outside_NC, stats, evidence.label_N, flagged_N):
+        rows = flagged_N & _is_pair(evidence.label_N, stats.suggestion_N, first, second)
+        issue_N[rows] = AMBIGUOUS
+        reason_N[rows] = f"{classes[first]} and {classes[second]} can hardly be told apart here"
+        notes.append(f"{classes[first]} and {classes[second]}: ambiguous: images left out are not told apart")
+    return replace(stats, issue_N=issue_N, flagged_N=flagged_N, reason_N=reason_N, notes=tuple(notes))
+
+
+def _unrecognised(outside_NC: FloatArray, p_NC: FloatArray, label_N: IntArray, num_classes: int) -> Iterator[int]:
+    pooled_N = p_NC.argmax(axis=1)
+    for given in range(num_classes):
+        own_N = label_N == given
+        if own_N.sum() < LEAST_IMAGES or own_N.all():
+            continue
+        is_kept = (pooled_N[own_N] == given).mean() >= RECALL_OF_NETS
+        if not is_kept and not _tells_apart(outside_NC[:, given], own_N):
+            yield given
+
+
+def _look_alikes(
+    outside_NC: FloatArray, stats: SampleStats, label_N: IntArray, flagged_N: BoolArray
+) -> Iterator[tuple[int, int]]:
+    """Pairs that flags confuse and that the left-out classifier does not tell apart."""
+    confused = np.stack([label_N[flagged_N], stats.suggestion_N[flagged_N]], axis=1)
+    for first, second in np.unique(np.sort(confused, axis=1), axis=0):
+        either_N = (label_N == first) | (label_N == second)
+        is_first_N = label_N[either_N] == first
+        if min(is_first_N.sum(), (~is_first_N).sum()) < LEAST_IMAGES:
+            continue
+        if not _tells_apart((outside_NC[:, first] - outside_NC[:, second])[either_N], is_first_N):
+            yield int(first), int(second)
+
+
+def _is_pair(label_N: IntArray, suggestion_N: IntArray, first: int, second: int) -> BoolArray:
+    forth = (label_N == first) & (suggestion_N == second)
+    back = (label_N == second) & (suggestion_N == first)
+    both: BoolArray = forth | back
+    return both
+
+
+def _tells_apart(score_M: FloatArray, is_own_M: BoolArray) -> bool:
+    """Whether the score is higher on its own samples than chance explains (Mann and Whitney's test)."""
+    num_own, num = int(is_own_M.sum()), len(is_own_M)
+    num_other = num - num_own
+    area = (rankdata(score_M)[is_own_M].sum() - num_own * (num_own + 1) / 2) / (num_own * num_other)
+    error = np.sqrt((num + 1) / (12 * num_own * num_other))
+    return bool(area > 0.5 + SURE * error)

@@ -1,0 +1,66 @@
+"""Advice for what cannot be recognised, no accusations."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from noisyclean.detect.fuse import fuse
+from noisyclean.detect.recognition import AMBIGUOUS, NOT_RECOGNISABLE
+from noisyclean.types import Evidence, SampleStats
+
+CLASSES = ("ant", "bee", "cat", "fog")
+
+
+def judged(strength: float, *, meaningless: bool = False, merged: bool = False) -> tuple[Evidence, SampleStats]:
+    """Opinions on 300 images of each class, and the verdict before it is asked what can be recognised.
+
+    Args:
+        strength: How well what an image shows is seen.
+        meaningless: Images of the last class show any of the others.
+        merged: Images of the first two classes show either.
+    """
+    draw = np.random.default_rng(0)
+    true = np.repeat(np.arange(4), 300)
+    wrong = draw.random(1200) < (0 if meaningless else 0.15)
+    label = np.where(wrong, (true + draw.integers(1, 4, 1200)) % 4, true).astype(np.int64)
+    shown = np.where((true == 3) & meaningless, draw.integers(0, 3, 1200), true)
+    shown = np.where((true < 2) & merged, draw.integers(0, 2, 1200), shown)
+    logits = draw.normal(0, 1, (1200, 4))
+    logits[np.arange(1200), shown] += strength
+    log_p = log_softmax(logits, axis=1)
+    evidence = Evidence(label_N=label, num_classes=4, log_p_NC=log_p, outside_log_p_NC=log_p)
+    accused = fuse(dataclasses.replace(evidence, outside_log_p_NC=None), {}, classes=CLASSES)
+    return evidence, accused
+
+
+def test_a_class_nobody_recognises_is_not_accused() -> None:
+    evidence, stats = judged(4.0, meaningless=True)
+    settled = fuse(evidence, {}, classes=CLASSES)
+    fog = evidence.label_N == 3
+    assert stats.flagged_N[fog].any()
+    assert not settled.flagged_N[fog].any()
+    assert (settled.issue_N[fog & stats.flagged_N] == NOT_RECOGNISABLE).all()
+    assert any(note.startswith("fog: not recognisable") and "--size" in note for note in settled.notes)
+    assert (settled.flagged_N[~fog] == stats.flagged_N[~fog]).all()
+
+
+def test_classes_that_look_alike_are_ambiguous() -> None:
+    evidence, _ = judged(4.0, merged=True)
+    settled = fuse(evidence, {}, classes=CLASSES)
+    pair = (evidence.label_N < 2) & (settled.suggestion_N < 2) & settled.flagged_N
+    assert pair.any()
+    assert (settled.issue_N[pair] == AMBIGUOUS).all()
+    assert (settled.issue_N[settled.flagged_N & ~pair] == "mislabelled").all()
+    assert any("ant and bee" in note for note in settled.notes)
+
+
+@pytest.mark.parametrize("strength", [2.0, 4.0])
+def test_nothing_changes_where_all_is_recognised(strength: float) -> None:
+    evidence, stats = judged(strength)
+    settled = fuse(evidence, {}, classes=CLASSES)
+    assert (settled.issue_N == stats.issue_N).all()
+    assert settled.notes == stats.notes
