@@ -119,6 +119,8 @@ class ProbeConfig:
     """Of the Beta distribution mixup draws from; 0 switches mixup off."""
     ema_decay: float = 0.99
     """Of the weight average, per step."""
+    held_out: float = 0.05
+    """Share of the images (whole groups) no net learns from: they tell memorised labels from recognised ones."""
     num_recordings: int = 1
     """How often each net's opinion is recorded, the last time after its last epoch; more of them find fewer errors."""
 
@@ -127,6 +129,7 @@ class ProbeConfig:
         _require(self.epochs >= 1, f"probe.epochs={self.epochs}: must be at least 1")
         _require(self.batch >= 2, f"probe.batch={self.batch}: must be at least 2")
         _require(0 <= self.ema_decay < 1, f"probe.ema_decay={self.ema_decay}: must lie in [0, 1)")
+        _require(0 <= self.held_out < 1, f"probe.held_out={self.held_out}: must lie in [0, 1)")
         _require(self.num_recordings >= 1, f"probe.num_recordings={self.num_recordings}: must be at least 1")
 
 

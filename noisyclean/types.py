@@ -100,6 +100,8 @@ class Evidence:
     """Log class probabilities by nets trained on the labels: their geometric mean, rows normalised."""
     outside_log_p_NC: FloatArray | None = None
     """Log class probabilities by a classifier fitted without the sample (and its group) on label-free features."""
+    held_out_N: BoolArray | None = None
+    """Samples the nets did not learn from."""
     loss_EN: FloatArray | None = None
     """Cross-entropy of the given label, in nats."""
     margin_EN: FloatArray | None = None

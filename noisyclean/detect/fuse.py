@@ -39,6 +39,7 @@ __all__ = ["fair_opinion", "fuse"]
 
 TRUST_NETS = 3.0
 """Weight of the trained nets against the left-out classifier's 1; ``docs/methods/detection.md`` says why."""
+LEAST_HELD_OUT = 50
 THRESHOLD = 0.5
 SURE_LOG_ODDS = 12.0
 """Odds of 1 to 160,000: what is surer is told apart, but hardly further away."""
@@ -59,7 +60,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
     label_N = evidence.label_N
     log_p_NC = fair_opinion(evidence)
     against_N = -margins(log_p_NC, label_N)
-    rate = count_if_apart(_rate(log_p_NC, label_N), against_N)
+    rate, note = _rate(log_p_NC, against_N, evidence)
     p_N = _probability(against_N, label_N, rate)
     suggestion_N, share_N = _best_other(log_p_NC, label_N)
     flagged_N = p_N > THRESHOLD
@@ -77,7 +78,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
             rate=rate.rate, low=rate.low, high=rate.high, transition_CC=_transitions(p_NC, label_N, p_N)
         ),
         thresholds=dict.fromkeys(classes, THRESHOLD),
-        notes=tuple(note for score in scores.values() for note in score.notes),
+        notes=(*note, *(note for score in scores.values() for note in score.notes)),
     )
     return settle_unrecognised(stats, evidence, classes)
 
@@ -102,9 +103,21 @@ def fair_opinion(evidence: Evidence) -> FloatArray:
     return pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
 
 
-def _rate(log_p_NC: FloatArray, label_N: IntArray) -> RateEstimate:
+def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tuple[RateEstimate, tuple[str, ...]]:
+    """The noise rate; where the nets have memorised labels it is read off the images they did not learn from."""
     top_N2 = np.partition(log_p_NC, -2, axis=1)[:, -2:]
-    return estimate_rate(top_N2[:, 1] - top_N2[:, 0], log_p_NC.argmax(axis=1) != label_N)
+    confidence_N, disagrees_N = top_N2[:, 1] - top_N2[:, 0], log_p_NC.argmax(axis=1) != evidence.label_N
+    held_N = np.zeros(len(log_p_NC), dtype=bool) if evidence.held_out_N is None else evidence.held_out_N
+    learnt = estimate_rate(confidence_N[~held_N], disagrees_N[~held_N])
+    has_enough = held_N.sum() >= LEAST_HELD_OUT
+    unseen = estimate_rate(confidence_N[held_N], disagrees_N[held_N]) if has_enough else learnt
+    if unseen.low <= learnt.high:
+        return count_if_apart(learnt, against_N), ()
+    note = (
+        f"the nets have memorised labels: {disagrees_N[~held_N].mean():.1%} disagree where they learnt, "
+        f"{disagrees_N[held_N].mean():.1%} where they did not; the noise rate is that of the {held_N.sum():,} held out"
+    )
+    return unseen, (note,)
 
 
 def _probability(against_N: FloatArray, label_N: IntArray, rate: RateEstimate) -> FloatArray:

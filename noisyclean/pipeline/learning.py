@@ -13,6 +13,7 @@ from torch import nn
 
 from noisyclean.base.files import atomic_path, write_npz
 from noisyclean.base.log import Reporter
+from noisyclean.base.randomness import seed_from
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import Augmentation, strong, weak
@@ -27,7 +28,7 @@ from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, TakenOver, run_stage
 from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.probe import Probe
-from noisyclean.types import Evidence, FloatArray, IntArray
+from noisyclean.types import BoolArray, Evidence, FloatArray
 
 __all__ = [
     "Learned",
@@ -36,6 +37,12 @@ __all__ = [
     "save_weights",
     "training_views",
 ]
+
+
+HELD_OUT_STEPS = 10_000
+"""Of the share held out."""
+MOST_HELD_OUT = 0.5
+"""A few large groups may all be drawn; then none is held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +120,7 @@ def probe_stage(
     stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
     return Learned(
         stage=stage,
-        evidence=_gather(stage.folder, prepared, embedded, plan.probe.num_nets),
+        evidence=_gather(stage.folder, prepared, embedded, plan),
         weights=stage.folder / "net-0.safetensors",
     )
 
@@ -147,7 +154,7 @@ def _train_net(
     task = Probe(
         pixels=pixels,
         label_N=label_N,
-        weight_N=torch.from_numpy(_count_once(embedded.duplicate_N)).to(runtime.device),
+        weight_N=torch.from_numpy(_weights(embedded, _hold_out(prepared, embedded, plan))).to(runtime.device),
         net=net,
         net_index=index,
         augmentation=training_views(plan.augment, is_strong=False),
@@ -169,14 +176,30 @@ def _train_net(
     checkpoint.discard()
 
 
-def _count_once(duplicate_N: IntArray) -> FloatArray:
-    """Weight of each picture, so that all its near-duplicates together count as one; mean 1."""
-    weight_N = 1 / np.bincount(duplicate_N)[duplicate_N]
+def _hold_out(prepared: Prepared, embedded: Embedded, plan: Plan) -> BoolArray:
+    """Groups no net learns from, chosen by their content: the same ones in every round of the same images."""
+    first_G: dict[int, str] = {}
+    for group, content in zip(embedded.group_N.tolist(), prepared.content_N.tolist(), strict=True):
+        first_G[group] = min(content, first_G.get(group, content))
+    limit = round(HELD_OUT_STEPS * plan.probe.held_out)
+    held_G = {
+        group
+        for group, content in first_G.items()
+        if seed_from(plan.seed, "held out", content) % HELD_OUT_STEPS < limit
+    }
+    held_out_N = np.asarray([group in held_G for group in embedded.group_N.tolist()])
+    return held_out_N if held_out_N.mean() < MOST_HELD_OUT else np.zeros_like(held_out_N)
+
+
+def _weights(embedded: Embedded, held_out_N: BoolArray) -> FloatArray:
+    """Weight of each picture: near-duplicates together count as one, held-out ones as none; mean 1."""
+    weight_N = np.where(held_out_N, 0, 1 / np.bincount(embedded.duplicate_N)[embedded.duplicate_N])
     normalised: FloatArray = (weight_N / weight_N.mean()).astype(np.float32)
     return normalised
 
 
-def _gather(folder: Path, prepared: Prepared, embedded: Embedded, num_nets: int) -> Evidence:
+def _gather(folder: Path, prepared: Prepared, embedded: Embedded, plan: Plan) -> Evidence:
+    num_nets = plan.probe.num_nets
     records = [np.load(folder / f"net-{index}.npz", allow_pickle=False) for index in range(num_nets)]
     recorded = [len(record["loss_EN"]) for record in records]
     return Evidence(
@@ -185,6 +208,7 @@ def _gather(folder: Path, prepared: Prepared, embedded: Embedded, num_nets: int)
         z_ND=np.concatenate([record["z_ND"] for record in records], axis=1) / np.sqrt(num_nets),
         log_p_NC=log_softmax(np.mean([record["log_p_NC"] for record in records], axis=0), axis=1),
         outside_log_p_NC=embedded.outside_log_p_NC,
+        held_out_N=_hold_out(prepared, embedded, plan),
         loss_EN=np.concatenate([record["loss_EN"] for record in records]),
         margin_EN=np.concatenate([record["margin_EN"] for record in records]),
         net_E=np.repeat(np.arange(num_nets), recorded),

@@ -114,3 +114,21 @@ def test_suggestions_are_other_classes_and_reasons_name_both() -> None:
     assert CLASSES[evidence.label_N[row]] in stats.reason_N[row]
     assert CLASSES[stats.suggestion_N[row]] in stats.reason_N[row]
     assert (stats.reason_N[~stats.flagged_N] == "").all()
+
+
+def test_memorised_labels_are_noticed_where_images_were_held_out() -> None:
+    evidence, is_wrong = evidence_of(6_000)
+    assert evidence.log_p_NC is not None
+    held = np.arange(6_000) % 10 == 0
+    memorised = evidence.log_p_NC.copy()
+    rows = np.flatnonzero(~held)
+    memorised[rows, evidence.label_N[rows]] += 8.0
+    nets = log_softmax(memorised, axis=1)
+    blind = dataclasses.replace(evidence, log_p_NC=nets, outside_log_p_NC=None)
+    told = dataclasses.replace(blind, held_out_N=held)
+    assert fuse(blind, {}, classes=CLASSES).noise.rate < 0.1
+    stats = fuse(told, {}, classes=CLASSES)
+    assert stats.noise.low <= is_wrong.mean() <= stats.noise.high
+    assert any("memorised" in note for note in stats.notes)
+    honest = fuse(dataclasses.replace(evidence, held_out_N=held), {}, classes=CLASSES)
+    assert honest.notes == ()
