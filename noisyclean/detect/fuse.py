@@ -61,7 +61,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
     log_p_NC = fair_opinion(evidence)
     against_N = -margins(log_p_NC, label_N)
     rate, note = _rate(log_p_NC, against_N, evidence)
-    p_N = _probability(against_N, label_N, rate)
+    p_N = _probability(against_N, evidence, rate)
     suggestion_N, share_N = _best_other(log_p_NC, label_N)
     flagged_N = p_N > THRESHOLD
     p_NC = np.exp(log_p_NC)
@@ -107,10 +107,9 @@ def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tu
     """The noise rate; where the nets have memorised labels it is read off the images they did not learn from."""
     top_N2 = np.partition(log_p_NC, -2, axis=1)[:, -2:]
     confidence_N, disagrees_N = top_N2[:, 1] - top_N2[:, 0], log_p_NC.argmax(axis=1) != evidence.label_N
-    held_N = np.zeros(len(log_p_NC), dtype=bool) if evidence.held_out_N is None else evidence.held_out_N
+    held_N = _held_out(evidence)
     learnt = estimate_rate(confidence_N[~held_N], disagrees_N[~held_N])
-    has_enough = held_N.sum() >= LEAST_HELD_OUT
-    unseen = estimate_rate(confidence_N[held_N], disagrees_N[held_N]) if has_enough else learnt
+    unseen = estimate_rate(confidence_N[held_N], disagrees_N[held_N]) if held_N.any() else learnt
     if unseen.low <= learnt.high:
         return count_if_apart(learnt, against_N), ()
     note = (
@@ -120,10 +119,23 @@ def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tu
     return unseen, (note,)
 
 
-def _probability(against_N: FloatArray, label_N: IntArray, rate: RateEstimate) -> FloatArray:
-    """Calibrated; odds beyond any evidence are drawn together but stay in order, or floats would tie."""
-    log_odds_N = calibrate(against_N, rate.rate).log_odds(against_N)
-    log_odds_N = log_odds_N + small_class_offsets(log_odds_N, label_N)[label_N]
+def _held_out(evidence: Evidence) -> BoolArray:
+    """Which images no net learnt from; none where they are too few to say anything."""
+    if evidence.held_out_N is None or evidence.held_out_N.sum() < LEAST_HELD_OUT:
+        return np.zeros(len(evidence.label_N), dtype=bool)
+    return evidence.held_out_N
+
+
+def _probability(against_N: FloatArray, evidence: Evidence, rate: RateEstimate) -> FloatArray:
+    """Calibrated, images the nets learnt from and held-out ones each by their own.
+
+    Odds beyond any evidence are drawn together but stay in order, or floats would tie.
+    """
+    log_odds_N = np.empty_like(against_N)
+    held_N = _held_out(evidence)
+    for part_N in (held_N, ~held_N) if held_N.any() else (~held_N,):
+        log_odds_N[part_N] = calibrate(against_N[part_N], rate.rate).log_odds(against_N[part_N])
+    log_odds_N += small_class_offsets(log_odds_N, evidence.label_N)[evidence.label_N]
     beyond_N = np.maximum(np.abs(log_odds_N) - SURE_LOG_ODDS, 0)
     probability_N: FloatArray = expit(np.sign(log_odds_N) * (np.abs(log_odds_N) - beyond_N + np.log1p(beyond_N)))
     return probability_N
