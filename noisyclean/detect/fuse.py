@@ -40,6 +40,7 @@ __all__ = ["fair_opinion", "fuse"]
 TRUST_NETS = 3.0
 """Weight of the trained nets against the left-out classifier's 1; ``docs/methods/detection.md`` says why."""
 LEAST_HELD_OUT = 50
+"""Images the nets did not learn from below which they say nothing of the rest."""
 THRESHOLD = 0.5
 SURE_LOG_ODDS = 12.0
 """Odds of 1 to 160,000: what is surer is told apart, but hardly further away."""

@@ -29,10 +29,6 @@ from noisyclean.types import FloatArray, IntArray
 
 __all__ = ["Embedded", "embed_stage", "find_groups"]
 
-BLOCK_CPU = 25
-"""Images whose responses fit into a core's cache."""
-BLOCK_ACCELERATOR = 1_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
@@ -103,8 +99,7 @@ def _patch_features(pixels: Pixels, plan: Plan, runtime: Runtime, reporter: Repo
     )
     parts: list[Tensor] = []
     with reporter.track("embed", total=len(pixels), unit="images") as meter:
-        block = BLOCK_CPU if runtime.device.type == "cpu" else BLOCK_ACCELERATOR
-        for index_B in torch.arange(len(pixels), device=runtime.device).split(block):
-            parts.append(features(pixels, index_B, runtime).half())
-            meter.advance(len(index_B))
+        for z_BD in features.blocks(pixels, runtime):
+            parts.append(z_BD.half())
+            meter.advance(len(z_BD))
     return torch.cat(parts)

@@ -105,12 +105,14 @@ def probe_stage(
     instead: TakenOver | None = None,
 ) -> Learned:
     """Train the probe's nets one after another and gather their evidence."""
+    held_out_N = _hold_out(prepared, embedded, plan)
+    weight_N = _weights(embedded, held_out_N)
 
     def work(folder: Path) -> list[Path]:
         with machine(plan) as runtime:
             for index in range(plan.probe.num_nets):
                 if not (folder / f"net-{index}.npz").exists():
-                    _train_net(index, folder, prepared, start, embedded, plan, runtime, reporter)
+                    _train_net(index, folder, prepared, start, weight_N, plan, runtime, reporter)
         stems = [f"net-{index}" for index in range(plan.probe.num_nets)]
         return [folder / f"{stem}{end}" for stem in stems for end in (".npz", ".safetensors")]
 
@@ -120,7 +122,7 @@ def probe_stage(
     stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
     return Learned(
         stage=stage,
-        evidence=_gather(stage.folder, prepared, embedded, plan),
+        evidence=_gather(stage.folder, prepared, embedded, held_out_N, plan.probe.num_nets),
         weights=stage.folder / "net-0.safetensors",
     )
 
@@ -140,7 +142,7 @@ def _train_net(
     folder: Path,
     prepared: Prepared,
     start: Stage | None,
-    embedded: Embedded,
+    weight_N: FloatArray,
     plan: Plan,
     runtime: Runtime,
     reporter: Reporter,
@@ -154,7 +156,7 @@ def _train_net(
     task = Probe(
         pixels=pixels,
         label_N=label_N,
-        weight_N=torch.from_numpy(_weights(embedded, _hold_out(prepared, embedded, plan))).to(runtime.device),
+        weight_N=torch.from_numpy(weight_N).to(runtime.device),
         net=net,
         net_index=index,
         augmentation=training_views(plan.augment, is_strong=False),
@@ -198,8 +200,7 @@ def _weights(embedded: Embedded, held_out_N: BoolArray) -> FloatArray:
     return normalised
 
 
-def _gather(folder: Path, prepared: Prepared, embedded: Embedded, plan: Plan) -> Evidence:
-    num_nets = plan.probe.num_nets
+def _gather(folder: Path, prepared: Prepared, embedded: Embedded, held_out_N: BoolArray, num_nets: int) -> Evidence:
     records = [np.load(folder / f"net-{index}.npz", allow_pickle=False) for index in range(num_nets)]
     recorded = [len(record["loss_EN"]) for record in records]
     return Evidence(
@@ -208,7 +209,7 @@ def _gather(folder: Path, prepared: Prepared, embedded: Embedded, plan: Plan) ->
         z_ND=np.concatenate([record["z_ND"] for record in records], axis=1) / np.sqrt(num_nets),
         log_p_NC=log_softmax(np.mean([record["log_p_NC"] for record in records], axis=0), axis=1),
         outside_log_p_NC=embedded.outside_log_p_NC,
-        held_out_N=_hold_out(prepared, embedded, plan),
+        held_out_N=held_out_N,
         loss_EN=np.concatenate([record["loss_EN"] for record in records]),
         margin_EN=np.concatenate([record["margin_EN"] for record in records]),
         net_E=np.repeat(np.arange(num_nets), recorded),

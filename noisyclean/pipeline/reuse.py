@@ -22,6 +22,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import choose_runtime, use_threads
 from noisyclean.config import Plan
 from noisyclean.data.journal import open_store
+from noisyclean.ops.pooling import margins
 from noisyclean.pipeline.finished import FinishedRun
 from noisyclean.pipeline.nets import AuditNets, weight_files
 from noisyclean.pipeline.preparing import Prepared, stored_images
@@ -149,10 +150,8 @@ def carry_record(
     z_ND[matched.is_new_N], log_p_NC[matched.is_new_N] = fresh["z_ND"], fresh["log_p_NC"]
     loss_EN, margin_EN = record["loss_EN"][:, source_N], record["margin_EN"][:, source_N]
     judged = np.flatnonzero(matched.changed_N | matched.is_new_N)
-    log_p = log_p_NC[judged]
-    given = log_p[np.arange(len(judged)), label_N[judged]]
-    log_p[np.arange(len(judged)), label_N[judged]] = -np.inf
-    loss_EN[:, judged], margin_EN[:, judged] = -given, given - log_p.max(axis=1)
+    loss_EN[:, judged] = -log_p_NC[judged, label_N[judged]]
+    margin_EN[:, judged] = margins(log_p_NC[judged], label_N[judged])
     return {"loss_EN": loss_EN, "margin_EN": margin_EN, "log_p_NC": log_p_NC, "z_ND": z_ND}
 
 

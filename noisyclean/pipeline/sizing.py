@@ -29,7 +29,6 @@ NUM_MEASURED = 1_000
 NUM_FILTERS = 128
 PENALTY = 0.1
 """In units of the number of samples."""
-BLOCK = 25
 MANY_IMAGES = 10_000
 """From here on the cost of larger images decides where they recognise no more."""
 
@@ -107,8 +106,7 @@ def _shrink(x_MIHW: torch.Tensor, size_px: int) -> NDArray[np.uint8]:
 def _recognised(images_MHWI: NDArray[np.uint8], label_M: IntArray, *, seed: int, runtime: Runtime) -> BoolArray:
     pixels = load_pixels(images_MHWI, runtime.device)
     features = PatchFeatures.learn(pixels, num_filters=NUM_FILTERS, seed=seed, runtime=runtime)
-    rows = torch.arange(len(pixels), device=runtime.device)
-    z_MD = torch.cat([features(pixels, part, runtime) for part in rows.split(BLOCK)])
+    z_MD = torch.cat(list(features.blocks(pixels, runtime)))
     target_MC = functional.one_hot(torch.from_numpy(label_M)).to(runtime.device)
     system = RidgeSystem.accumulate([(z_MD, target_MC)])
     found_MC = leave_out_predictions(system, system.rotate(z_MD), target_MC, PENALTY * len(label_M))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from noisyclean.base.runtime import Runtime
@@ -28,7 +27,6 @@ __all__ = ["Orientation", "measure_orientation"]
 NUM_FILTERS = 128
 PENALTY = 0.1
 """In units of the number of samples."""
-BLOCK = 25
 KEPT_OF_ALL = 0.8
 """Share of what is recognised above chance that must survive mirroring."""
 KEPT_OF_CLASS = 0.5
@@ -59,12 +57,9 @@ def measure_orientation(
         runtime: Device.
     """
     features = PatchFeatures.learn(pixels, num_filters=NUM_FILTERS, seed=seed, runtime=runtime)
-
-    def embed(view: FixedView) -> Tensor:
-        rows = torch.arange(len(pixels), device=runtime.device)
-        return torch.cat([features(pixels, part, runtime, view) for part in rows.split(BLOCK)])
-
-    plain_ND, mirrored_ND = embed(FixedView()), embed(FixedView(flip=True))
+    plain_ND, mirrored_ND = (
+        torch.cat(list(features.blocks(pixels, runtime, FixedView(flip=flip)))) for flip in (False, True)
+    )
     target_NC = functional.one_hot(torch.from_numpy(label_N), len(classes)).to(plain_ND.device)
     system = RidgeSystem.accumulate([(plain_ND, target_NC)])
     penalty = PENALTY * len(label_N)

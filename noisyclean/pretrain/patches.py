@@ -8,6 +8,7 @@ linear classifier on top they give a first opinion on every label in a minute, f
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +28,9 @@ CONTRAST_FLOOR = 0.15
 """Added to a patch's standard deviation, in standard deviations of the data set: flat patches stay flat."""
 WHITENING_FLOOR = 0.01
 THRESHOLD = 0.5
+BLOCK_CPU = 25
+"""Images whose responses fit into a core's cache."""
+BLOCK_ACCELERATOR = 1_000
 POSITIONS = 27
 """About as many positions along each axis whatever the image size."""
 
@@ -73,7 +77,7 @@ class PatchFeatures:
         )
 
     def __call__(self, pixels: Pixels, index_B: Tensor, runtime: Runtime, view: FixedView | None = None) -> Tensor:
-        """Features of some images, shape (B, regions * filters), float32; fastest for a few dozen images at a time."""
+        """Features of some images, shape (B, regions * filters), float32."""
         x_BIHW = pixels.fixed(index_B, view or FixedView()).contiguous()
         patch_BLD = functional.unfold(x_BIHW, SIDE_PX, stride=self.stride).transpose(1, 2)
         num_positions = patch_BLD.shape[1]
@@ -84,6 +88,12 @@ class PatchFeatures:
             response_BLK = functional.linear(_standardise(patch_BLD), self.weight_KD, self.bias_K)
             pooled_BRK = pool_RL @ functional.relu(response_BLK, inplace=True)
         return pooled_BRK.float().flatten(1)
+
+    def blocks(self, pixels: Pixels, runtime: Runtime, view: FixedView | None = None) -> Iterator[Tensor]:
+        """Features of all images in order, a few images at a time."""
+        block = BLOCK_CPU if runtime.device.type == "cpu" else BLOCK_ACCELERATOR
+        for index_B in torch.arange(len(pixels), device=runtime.device).split(block):
+            yield self(pixels, index_B, runtime, view)
 
 
 def _draw_patches(pixels: Pixels, draw: torch.Generator) -> Tensor:

@@ -13,9 +13,10 @@ from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import FixedView
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.robust.method import TrainingData
+from noisyclean.robust.probe import opinion_on_labels, recording_epochs
 from noisyclean.types import Evidence
 
-__all__ = ["Recorder", "judge", "loss_of", "recording_epochs"]
+__all__ = ["Recorder", "judge", "loss_of"]
 
 NUM_RECORDINGS = 4
 
@@ -53,9 +54,7 @@ class Recorder:
             return
         for entries, net in zip(self._entries, nets, strict=True):
             log_p_NC = log_probabilities(net, self.data.pixels, self._views, self.runtime)
-            loss_N = loss_of(log_p_NC, self.data.label_N)
-            best_other_N = log_p_NC.scatter(1, self.data.label_N[:, None], -torch.inf).amax(dim=1)
-            entry = {"loss_N": loss_N, "margin_N": -loss_N - best_other_N, "log_p_NC": log_p_NC}
+            entry = opinion_on_labels(log_p_NC, self.data.label_N)
             entries.append({name: value.cpu().clone() for name, value in entry.items()})
 
     def evidence(self, nets: Sequence[nn.Module], **more: Any) -> Evidence:
@@ -82,9 +81,3 @@ class Recorder:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self._entries = [list(entries) for entries in state["entries"]]
-
-
-def recording_epochs(num_epochs: int, num_recordings: int) -> frozenset[int]:
-    """Epochs recorded at their end: evenly over the second half, the last one always among them."""
-    half = num_epochs / 2
-    return frozenset(round(num_epochs - 1 - i * half / num_recordings) for i in range(num_recordings))

@@ -24,7 +24,7 @@ from noisyclean.engine.optim import one_cycle, set_rate, sgd
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
 
-__all__ = ["Probe", "ProbeRecord", "recording_epochs"]
+__all__ = ["Probe", "ProbeRecord", "opinion_on_labels", "recording_epochs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ class Probe:
         net = self.average.model
         views = evaluation_views(self.augmentation, self.pixels.size_px)
         log_p_NC = log_probabilities(net, self.pixels, views, self.runtime)
-        return {name: value.cpu() for name, value in _judge(log_p_NC, self.label_N).items()}
+        return {name: value.cpu() for name, value in opinion_on_labels(log_p_NC, self.label_N).items()}
 
 
 def recording_epochs(num_epochs: int, num_recordings: int) -> frozenset[int]:
@@ -156,7 +156,8 @@ def recording_epochs(num_epochs: int, num_recordings: int) -> frozenset[int]:
     return frozenset(round(num_epochs - 1 - i * half / num_recordings) for i in range(num_recordings))
 
 
-def _judge(log_p_NC: Tensor, label_N: Tensor) -> dict[str, Tensor]:
+def opinion_on_labels(log_p_NC: Tensor, label_N: Tensor) -> dict[str, Tensor]:
+    """What log-probabilities (N, C) say of labels: ``loss_N`` and ``margin_N`` in nats, and themselves."""
     given_N1 = log_p_NC.gather(1, label_N[:, None])
     best_other_N = log_p_NC.scatter(1, label_N[:, None], -torch.inf).amax(dim=1)
     given_N = given_N1.squeeze(1)
