@@ -161,7 +161,7 @@ class ReportConfig:
 
     num_cards: int = 200
     """Worst images shown with a thumbnail."""
-    thumbnail_px: int = 96
+    thumbnail_px: int = 160
 
     def __post_init__(self) -> None:
         _require(self.num_cards >= 0, f"report.num_cards={self.num_cards}: must not be negative")

@@ -26,6 +26,9 @@ MOST_EPOCHS = 40
 LEAST_STEPS = 56
 """Of an epoch, where the images are enough for that many batches."""
 LEAST_BATCH = 8
+ENOUGH_HELD_OUT = 250
+"""Images no net learns from, enough to notice memorised labels by."""
+MOST_HELD_OUT = 0.05
 PEAK_LR = 0.2
 """At a batch of 128; falls with the square root of the batch."""
 
@@ -178,7 +181,8 @@ def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeCon
     )
     if epochs == MOST_EPOCHS:
         reason += ": more epochs of so few images would memorise their labels"
-    return ProbeConfig(num_nets=num_nets, epochs=epochs, batch=batch, lr=lr), reason
+    held_out = min(MOST_HELD_OUT, round(ENOUGH_HELD_OUT / num, 4))
+    return ProbeConfig(num_nets=num_nets, epochs=epochs, batch=batch, lr=lr, held_out=held_out), reason
 
 
 def _choose_augment(asked: str) -> tuple[str, str]:
