@@ -13,7 +13,8 @@ from torch.nn.functional import normalize
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.robust.neighbourhood import ask_neighbours
 from noisyclean.robust.sampling import repeated_rows
-from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student, believe
 from noisyclean.robust.watch import HELD_OUT, Watched
 from tests.robust.toy import make_data, make_method, make_net, run, runtime, same_weights
 
@@ -29,10 +30,10 @@ def test_laps_take_every_row_equally_often(num: int, num_steps: int, batch: int)
 
 
 def test_the_average_looks_back_over_a_share_of_the_training_and_predicts() -> None:
-    student = Student(make_net(0), weight_decay=0.0, ema_decay=-1.0, num_steps=3000)
+    student = Student(make_net(0), Schedule(epochs=1), num_steps=3000)
     assert student.ema_decay == pytest.approx(0.99)
     assert student.best is not student.net
-    assert Student(make_net(0), weight_decay=0.0, ema_decay=0.0, num_steps=3000).average is None
+    assert Student(make_net(0), Schedule(epochs=1, ema_decay=0.0), num_steps=3000).average is None
 
 
 def test_guessing_does_not_touch_the_statistics_of_normalisation() -> None:
@@ -47,7 +48,7 @@ def test_a_gradient_is_clipped_only_where_asked() -> None:
     for clip_norm, moves in ((0.0, True), (1e-6, False)):
         net = make_net(0)
         before = net.get_classifier().weight.detach().clone()  # type: ignore[operator]
-        student = Student(net, weight_decay=0.0, ema_decay=0.0, num_steps=1)
+        student = Student(net, Schedule(epochs=1, weight_decay=0.0, ema_decay=0.0), num_steps=1)
         loss = 100 * student.logits(torch.randn(4, 3, 16, 16), runtime()).square().sum()
         student.learn(loss, rate=0.1, clip_norm=clip_norm)
         after = net.get_classifier().weight.detach()  # type: ignore[operator]
@@ -56,9 +57,9 @@ def test_a_gradient_is_clipped_only_where_asked() -> None:
 
 
 def test_rates_of_both_schedules() -> None:
-    steps = [rate_at(epoch, 0.0, num_epochs=10, peak=1.0, drop_epochs=(4, 8)) for epoch in range(10)]
+    steps = [Schedule(epochs=10, lr=1.0, drop_epochs=(4, 8)).rate(epoch, 0.0) for epoch in range(10)]
     assert steps == pytest.approx([1] * 4 + [0.1] * 4 + [0.01] * 2)
-    cycle = [rate_at(epoch, 0.5, num_epochs=10, peak=1.0, drop_epochs=()) for epoch in range(10)]
+    cycle = [Schedule(epochs=10, lr=1.0).rate(epoch, 0.5) for epoch in range(10)]
     assert max(cycle) > 0.9
     assert cycle[-1] < 0.05
 

@@ -7,6 +7,7 @@ average, guess with the averages, and fit their epochs into a budget. Page: ``do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -21,9 +22,10 @@ from noisyclean.ops.mixmatch import negative_entropy, prior_penalty, semi_superv
 from noisyclean.robust.co_division import CoDivision, loss_divider, wrong_log_odds
 from noisyclean.robust.division import Divider
 from noisyclean.robust.judging import Recorder
-from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.sampling import repeated_rows
-from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student, believe
 from noisyclean.types import Evidence
 
 __all__ = ["DivideMix", "DivideMixSettings"]
@@ -33,22 +35,16 @@ NOISY_ENOUGH, VERY_NOISY = 0.45, 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
-class DivideMixSettings:
+class DivideMixSettings(Schedule):
     """Counts, rates and choices of DivideMix."""
 
     num_nets: int = 2
     """2 as published; 1 divides for itself."""
-    epochs: int
     warmup_epochs: int = -1
     """Epochs on all given labels; negative is half of all."""
     batch: int = 64
     """Labelled rows in a step, and as many unlabelled ones."""
     lr: float = 0.02
-    drop_epochs: tuple[int, ...] = ()
-    """A tenth of the rate from each of these on; without any, one cycle."""
-    weight_decay: float = 5e-4
-    is_plain_sgd: bool = False
-    """Without Nesterov's correction, and everything decayed."""
     warmup_clip_norm: float = 0.0
     """Longest gradient of the warm-up; 0 leaves them."""
     warmup_mixup_alpha: float = 1.0
@@ -56,9 +52,6 @@ class DivideMixSettings:
     confidence_penalty: Literal["off", "on", "asymmetric"] = "off"
     """Negative entropy in the warm-up: never, always, or as long as the noise looks asymmetric, which costs one pass
     over the images an epoch and keeps the losses for averaging."""
-    ema_decay: float = -1.0
-    """Of the weight averages that guess and predict, per step; 0 keeps none, as published, and negative looks back
-    over a thirtieth of the training."""
     divide_every: int = 1
     """Epochs between two divisions."""
     threshold: float = 0.5
@@ -67,6 +60,10 @@ class DivideMixSettings:
     """Least share of each class that stays labelled."""
     cap_quantile: float = 0.999
     """Losses above it are cut before the mixture is fitted; 1 leaves them, as published."""
+    neighbour_share: float = 0.0
+    """Of the opinion that divides and guesses, the share of the neighbours' votes; 0 asks the nets alone."""
+    guess_weight: Literal["full", "confidence"] = "full"
+    """TRY"""
     learn: Literal["mixmatch", "refined"] = "mixmatch"
     """Equal numbers of labelled and unlabelled rows by MixMatch, or every image alike by its refined target."""
     guess: Literal["step", "epoch"] = "step"
@@ -88,9 +85,6 @@ class DivideMixSettings:
     """Class frequencies that the mean prediction is held to."""
     steps: Literal["fixed", "labelled"] = "fixed"
     """Steps of MixMatch's epoch: as many as the warm-up's, or by the number of labelled rows, as published."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @methods.register("dividemix")
@@ -124,13 +118,7 @@ class DivideMix:
             for index in range(settings.num_nets)
         ]
         self.students = [
-            Student(
-                make_net(index),
-                weight_decay=settings.weight_decay,
-                ema_decay=settings.ema_decay,
-                num_steps=settings.epochs * self.batches[0].num_steps,
-                is_plain_sgd=settings.is_plain_sgd,
-            )
+            Student(make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps)
             for index in range(settings.num_nets)
         ]
         self.beliefs = CoDivision(
@@ -145,6 +133,7 @@ class DivideMix:
             ),
             num_nets=settings.num_nets,
             follows_prior=settings.prior == "estimated",
+            neighbour_share=settings.neighbour_share,
             runtime=runtime,
         )
         self.lambda_per_class = 0.0
@@ -203,14 +192,8 @@ class DivideMix:
             loss = self._refined_loss(index, epoch, step, draw)
         else:
             loss = self._mixmatch_loss(index, epoch, step, draw)
-        rate = rate_at(
-            epoch,
-            step / num,
-            num_epochs=self.num_epochs,
-            peak=self.settings.lr,
-            drop_epochs=self.settings.drop_epochs,
-        )
-        self.students[index].learn(loss, rate=rate, clip_norm=self.settings.warmup_clip_norm if is_warmup else 0.0)
+        clip_norm = self.settings.warmup_clip_norm if is_warmup else 0.0
+        self.students[index].learn(loss, rate=self.settings.rate(epoch, step / num), clip_norm=clip_norm)
         return {f"loss {index + 1}": loss}
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -273,6 +256,11 @@ class DivideMix:
         x_BIHW = (
             self.data.pixels.random(index_B, self.data.strong, draw) if self.settings.has_strong_views else weak_BIHW
         )
+        if self.settings.guess_weight == "confidence":
+            w = self.beliefs.p_clean_LN[index, index_B]
+            plain = torch.lerp(guess_BC, self._given(index_B), w[:, None])
+            ent = -(plain * plain.clamp(min=1e-8).log()).sum(1) / math.log(self.data.num_classes)
+            target_BC = target_BC * (1 - ent)[:, None]
         x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.mixup_alpha, draw)
         return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
 

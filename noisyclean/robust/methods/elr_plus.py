@@ -19,47 +19,35 @@ from noisyclean.data.batches import ShuffledBatches
 from noisyclean.ops.elr import CLAMP, elr_penalty, moved_targets
 from noisyclean.ops.mix import beta_sample, sigmoid_ramp, soft_cross_entropy
 from noisyclean.robust.judging import Recorder
-from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
-from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student, believe
 from noisyclean.types import Evidence
 
 __all__ = ["ElrPlus", "ElrPlusSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElrPlusSettings:
+class ElrPlusSettings(Schedule):
     """Counts, rates and choices of ELR+."""
 
     num_nets: int = 2
     """2 as published; 1 is held to its own average."""
-    epochs: int
-    batch: int = 128
     lr: float = 0.02
-    drop_epochs: tuple[int, ...] = ()
-    """A tenth of the rate from each of these on; without any, one cycle."""
-    weight_decay: float = 5e-4
-    is_plain_sgd: bool = False
-    """Without Nesterov's correction, and everything decayed."""
     beta: float = 0.7
     """Share of the remembered target that is kept each time."""
     strength: float = 3.0
     """lambda, the weight of the penalty."""
     strength_ramp_steps: int = 0
     """Steps over which it rises."""
-    mixup_alpha: float = 1.0
     has_strong_views: bool = False
     """Learn from strong views and remember what is believed of weak ones."""
-    ema_decay: float = -1.0
-    """Of the weight averages the targets come from, per step; negative looks back over a thirtieth of the training."""
     ema_ramp_steps: int = 0
-    """Steps over which that decay rises from nearly 0."""
+    """Steps over which the decay of the weight averages rises from nearly 0."""
     refines_labels: bool = False
     """Multiply the mixed labels by the targets, as the published code does on CIFAR-100 and the paper does not say."""
     predicts_with_average: bool = True
     """Predict with the averages; the paper predicts with the nets themselves."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @methods.register("elr-plus")
@@ -86,13 +74,7 @@ class ElrPlus:
             for index in range(settings.num_nets)
         ]
         self.students = [
-            Student(
-                make_net(index),
-                weight_decay=settings.weight_decay,
-                ema_decay=settings.ema_decay,
-                num_steps=settings.epochs * self.batches[0].num_steps,
-                is_plain_sgd=settings.is_plain_sgd,
-            )
+            Student(make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps)
             for index in range(settings.num_nets)
         ]
         shape = (settings.num_nets, len(data.label_N), data.num_classes)
@@ -149,7 +131,7 @@ class ElrPlus:
         loss = soft_cross_entropy(logits_BC, given_BC).mean() + strength * penalty
         if student.average is not None:
             student.average.decay = student.ema_decay * sigmoid_ramp(done + 1, self.settings.ema_ramp_steps)
-        student.learn(loss, rate=self._rate(epoch, step))
+        student.learn(loss, rate=self.settings.rate(epoch, step / self.batches[0].num_steps))
         return {f"loss {index + 1}": loss, f"penalty {index + 1}": penalty}
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -199,15 +181,6 @@ class ElrPlus:
         target_BC = torch.where(verified_B1, given_BC, target_BC)
         self.target_LNC[index, index_B] = target_BC
         return target_BC
-
-    def _rate(self, epoch: int, step: int) -> float:
-        return rate_at(
-            epoch,
-            step / self.batches[0].num_steps,
-            num_epochs=self.num_epochs,
-            peak=self.settings.lr,
-            drop_epochs=self.settings.drop_epochs,
-        )
 
 
 def _published(facts: Facts) -> tuple[ElrPlusSettings, Mapping[str, str]]:
