@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from noisyclean.ops.mixmatch import interpolated_targets
-from noisyclean.robust.neighbourhood import ask_neighbours
+from noisyclean.robust.co_division import CoDivision, loss_divider
+from noisyclean.robust.judging import judge_and_embed
+from noisyclean.robust.neighbourhood import ask_neighbours, vote_of_neighbours
 from noisyclean.robust.sampling import repeated_rows
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
@@ -75,6 +77,29 @@ def test_neighbours_choose_what_they_agree_with_in_every_class() -> None:
     assert not got.is_believed_N[wrong].any()
     assert torch.bincount(label[got.is_believed_N]).tolist() == [18, 18, 18]
     assert got.disagreement_N[wrong].min() > got.disagreement_N[got.is_believed_N].max()
+
+
+def test_second_votes_are_those_of_labels_corrected_by_their_neighbours() -> None:
+    data = make_data(60, rate=0.0, num_held_out=0)
+    truth = data.label_N.clone()
+    label = truth.clone()
+    label[::5] = (label[::5] + 1) % 3
+    z = normalize(torch.eye(3)[truth] + 0.01 * torch.rand(60, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    vote = vote_of_neighbours(z, dataclasses.replace(data, label_N=label), num_neighbours=9)
+    assert torch.equal(vote, torch.eye(3)[truth])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_an_opinion_is_the_nets_own_and_the_neighbours_by_their_shares(share: float) -> None:
+    data, net = make_data(60), make_net(0)
+    divider = loss_divider(data, threshold=0.5, class_floor=0.0, cap_quantile=1.0, seed=0)
+    beliefs = CoDivision(data, divider, num_nets=1, follows_prior=False, neighbour_share=share, runtime=runtime())
+    beliefs.update(0, [net])
+    log_p, h = judge_and_embed(net, data, runtime())
+    expected = log_p.exp()
+    vote = vote_of_neighbours(h[data.train_T], data)
+    expected[data.train_T] = (1 - share) * expected[data.train_T] + share * vote
+    assert torch.allclose(beliefs.guess_NC, expected.clamp(min=1e-4), atol=1e-5)
 
 
 def test_rows_that_do_not_vote_change_nothing() -> None:

@@ -7,7 +7,6 @@ average, guess with the averages, and fit their epochs into a budget. Page: ``do
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -62,8 +61,6 @@ class DivideMixSettings(Schedule):
     """Losses above it are cut before the mixture is fitted; 1 leaves them, as published."""
     neighbour_share: float = 0.0
     """Of the opinion that divides and guesses, the share of the neighbours' votes; 0 asks the nets alone."""
-    guess_weight: Literal["full", "confidence"] = "full"
-    """TRY"""
     learn: Literal["mixmatch", "refined"] = "mixmatch"
     """Equal numbers of labelled and unlabelled rows by MixMatch, or every image alike by its refined target."""
     guess: Literal["step", "epoch"] = "step"
@@ -256,11 +253,6 @@ class DivideMix:
         x_BIHW = (
             self.data.pixels.random(index_B, self.data.strong, draw) if self.settings.has_strong_views else weak_BIHW
         )
-        if self.settings.guess_weight == "confidence":
-            w = self.beliefs.p_clean_LN[index, index_B]
-            plain = torch.lerp(guess_BC, self._given(index_B), w[:, None])
-            ent = -(plain * plain.clamp(min=1e-8).log()).sum(1) / math.log(self.data.num_classes)
-            target_BC = target_BC * (1 - ent)[:, None]
         x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.mixup_alpha, draw)
         return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
 
