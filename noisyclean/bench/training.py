@@ -45,12 +45,11 @@ class Cell:
 
 
 CELLS: Mapping[str, Cell] = {
-    "cross-entropy-plain": Cell(
-        method="cross-entropy", settings=("robust.mixup_alpha=0", "robust.ema_decay=0", "robust.has_strong_views=false")
-    ),
+    "cross-entropy-plain": Cell(method="cross-entropy", settings=("robust.mixup_alpha=0", "robust.ema_decay=0")),
     "cross-entropy": Cell(method="cross-entropy"),
+    "cross-entropy-strong": Cell(method="cross-entropy", settings=("robust.has_strong_views=true",)),
     "dividemix": Cell(method="dividemix"),
-    "dividemix-simclr": Cell(method="dividemix", simclr_share=0.5),
+    "dividemix-simclr": Cell(method="dividemix", settings=("simclr.batch=128", "simclr.lr=0.0625"), simclr_share=0.25),
     "elr-plus": Cell(method="elr-plus"),
     "moit": Cell(method="moit"),
     "moit-plus": Cell(method="moit-plus"),

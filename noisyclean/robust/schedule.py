@@ -25,6 +25,8 @@ class Schedule:
     """Without Nesterov's correction, and everything decayed."""
     mixup_alpha: float = 1.0
     """Of the Beta distribution mixup draws from; 0 switches mixup off."""
+    has_strong_views: bool = False
+    """Learn from strong views."""
     ema_decay: float = -1.0
     """Of the weight average that guesses and predicts, per step; 0 keeps none, as most papers have it, and negative
     looks back over a thirtieth of the training."""

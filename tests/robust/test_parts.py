@@ -8,8 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from noisyclean.data.augment import Augmentation
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.robust.co_division import CoDivision, loss_divider
 from noisyclean.robust.judging import judge_and_embed
@@ -17,6 +19,7 @@ from noisyclean.robust.neighbourhood import ask_neighbours, vote_of_neighbours
 from noisyclean.robust.sampling import repeated_rows
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
+from noisyclean.robust.views import StrongViews, agreement_beyond_chance
 from noisyclean.robust.watch import HELD_OUT, Watched
 from tests.robust.toy import make_data, make_method, make_net, run, runtime, same_weights
 
@@ -157,3 +160,37 @@ def test_nothing_is_selected_where_nothing_is_held_out() -> None:
     watched = Watched(method, pixels=data.pixels, held_out_R=nothing, label_R=nothing, runtime=runtime())
     assert HELD_OUT not in watched.end_epoch(0)
     assert watched.best_epoch == -1
+
+
+def test_agreement_beyond_chance_of_opinions() -> None:
+    one = torch.tensor([0, 0, 1, 1])
+    assert agreement_beyond_chance(one, one, 2) == 1
+    assert agreement_beyond_chance(one, torch.tensor([0, 1, 0, 1]), 2) == 0
+    assert agreement_beyond_chance(one, 1 - one, 2) == -1
+    assert agreement_beyond_chance(torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64), 2) == 0
+
+
+class MeanColour(nn.Module):
+    """A classifier with opinions: the strongest channel."""
+
+    def forward(self, x_BIHW: Tensor) -> Tensor:
+        return x_BIHW.mean(dim=(2, 3)) * torch.tensor([1.0, 1.1, 0.9])
+
+
+def test_views_become_strong_once_they_are_recognised_and_stay_so() -> None:
+    data = make_data(60)
+    untrained = make_net(0)
+    never = StrongViews(data, least_agreement=1.01, runtime=runtime(), seed=0)
+    never.update(0, untrained)
+    assert not never.is_strong
+    assert never.views == data.weak
+    same = dataclasses.replace(data, strong=Augmentation())
+    views = StrongViews(same, least_agreement=0.99, runtime=runtime(), seed=0)
+    views.update(3, MeanColour())
+    assert views.is_strong
+    assert views.views == same.strong
+    assert views.notes == ["epoch 4: strong views from here on, opinions agree under them (1.00)"]
+    other = StrongViews(same, least_agreement=0.99, runtime=runtime(), seed=0)
+    other.load_state_dict(views.state_dict())
+    assert other.is_strong
+    assert StrongViews(data, least_agreement=0.0, runtime=runtime(), seed=0).is_strong

@@ -33,9 +33,6 @@ MOST_EPOCHS = 200
 class CrossEntropySettings(Schedule):
     """One net, one loss."""
 
-    has_strong_views: bool = False
-    """Learn from strong views; the baseline learns from weak ones."""
-
 
 @methods.register("cross-entropy")
 class CrossEntropy:

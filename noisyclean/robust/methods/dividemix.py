@@ -25,10 +25,13 @@ from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.sampling import repeated_rows
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
+from noisyclean.robust.views import RECOGNISED, RECOGNISED_REASON, StrongViews
 from noisyclean.types import Evidence
 
 __all__ = ["DivideMix", "DivideMixSettings"]
 
+WARMUP_SHARE = 0.75
+"""Of the epochs, on all given labels, in the presets that fit a budget."""
 NOISY_ENOUGH, VERY_NOISY = 0.45, 0.8
 """Estimated noise rates from which the unlabelled loss helps, and from which it is doubled."""
 
@@ -59,6 +62,8 @@ class DivideMixSettings(Schedule):
     """Least share of each class that stays labelled."""
     cap_quantile: float = 0.999
     """Losses above it are cut before the mixture is fitted; 1 leaves them, as published."""
+    keeps_doubted: bool = False
+    """Refine a doubted label too, by the probability that it is right; else it is only guessed, as published."""
     neighbour_share: float = 0.0
     """Of the opinion that divides and guesses, the share of the neighbours' votes; 0 asks the nets alone."""
     learn: Literal["mixmatch", "refined"] = "mixmatch"
@@ -67,10 +72,10 @@ class DivideMixSettings(Schedule):
     """Guess from fresh weak views at each step, or from the plain images at each division."""
     num_views: int = 2
     """Views of each image, to guess from and to learn from."""
-    has_strong_views: bool = False
-    """Learn from strong views and guess from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
     warmup_has_strong_views: bool = False
-    """Warm up on strong views too."""
+    """Warm up on strong views too; guesses are made from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
+    strong_from: float = 0.0
+    """With strong views: learn from weak ones until the net's opinions agree under strong ones, Cohen's kappa."""
     temperature: float = 0.5
     """Of the sharpening."""
     mixup_alpha: float = 4.0
@@ -130,9 +135,11 @@ class DivideMix:
             ),
             num_nets=settings.num_nets,
             follows_prior=settings.prior == "estimated",
+            keeps_doubted=settings.keeps_doubted,
             neighbour_share=settings.neighbour_share,
             runtime=runtime,
         )
+        self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime, seed=seed)
         self.lambda_per_class = 0.0
         self._paired: dict[tuple[int, int], Tensor] = {}
         self._recorder = Recorder(data, runtime, num_nets=settings.num_nets, num_epochs=settings.epochs)
@@ -146,15 +153,24 @@ class DivideMix:
         settings = DivideMixSettings(
             num_nets=1,
             epochs=epochs,
+            warmup_epochs=round(WARMUP_SHARE * epochs),
             batch=max(2, facts.batch // 2),
             lr=facts.rate,
             divide_every=max(1, epochs // 20),
+            neighbour_share=0.5,
             learn="refined",
             guess="epoch",
             num_views=1,
+            has_strong_views=True,
+            warmup_has_strong_views=True,
+            strong_from=RECOGNISED,
+            temperature=1.0,
             mixup_alpha=1.0,
         )
-        return settings, {"epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images"}
+        return settings, {
+            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images",
+            "views": RECOGNISED_REASON,
+        }
 
     def num_steps(self, epoch: int) -> int:
         """Steps of all nets, one net after the other."""
@@ -162,12 +178,14 @@ class DivideMix:
 
     @property
     def notes(self) -> list[str]:
-        """What the division fell back to."""
-        return self.beliefs.notes
+        """What the division fell back to, and since when views are strong."""
+        return self.strong.notes + self.beliefs.notes
 
     def begin_epoch(self, epoch: int) -> None:
         """After the warm-up, now and then, divide and guess anew; in it, see whether the noise is asymmetric."""
         since = epoch - self.num_warmup_epochs
+        if self.settings.has_strong_views or self.settings.warmup_has_strong_views:
+            self.strong.update(epoch, self.nets()[0])
         if since < 0 and epoch > 0 and self.settings.confidence_penalty == "asymmetric":
             self.beliefs.update(epoch, self.nets())
         if since < 0 or since % self.settings.divide_every:
@@ -218,6 +236,7 @@ class DivideMix:
         return {
             "students": [student.state_dict() for student in self.students],
             "beliefs": self.beliefs.state_dict(),
+            "strong": self.strong.state_dict(),
             "lambda_per_class": self.lambda_per_class,
             "recorder": self._recorder.state_dict(),
         }
@@ -227,13 +246,14 @@ class DivideMix:
         for student, saved in zip(self.students, state["students"], strict=True):
             student.load_state_dict(saved)
         self.beliefs.load_state_dict(state["beliefs"])
+        self.strong.load_state_dict(state["strong"])
         self.lambda_per_class = state["lambda_per_class"]
         self._recorder.load_state_dict(state["recorder"])
 
     def _warmup_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
         """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
         index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
-        views = self.data.strong if self.settings.warmup_has_strong_views else self.data.weak
+        views = self.strong.views if self.settings.warmup_has_strong_views else self.data.weak
         x_BIHW = self.data.pixels.random(index_B, views, draw)
         target_BC = self._given(index_B)
         if self.settings.warmup_mixup_alpha > 0:
@@ -250,9 +270,8 @@ class DivideMix:
         weak_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
         guess_BC = self._guess(index, index_B, [weak_BIHW])
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
-        x_BIHW = (
-            self.data.pixels.random(index_B, self.data.strong, draw) if self.settings.has_strong_views else weak_BIHW
-        )
+        learns_strong = self.settings.has_strong_views and self.strong.is_strong
+        x_BIHW = self.data.pixels.random(index_B, self.data.strong, draw) if learns_strong else weak_BIHW
         x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.mixup_alpha, draw)
         return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
 
@@ -262,7 +281,7 @@ class DivideMix:
         views = [self.data.pixels.random(index_B, self.data.weak, draw) for _ in range(self.settings.num_views)]
         guess_BC = self._guess(index, index_B, views)
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
-        if self.settings.has_strong_views:
+        if self.settings.has_strong_views and self.strong.is_strong:
             views = [self.data.pixels.random(index_B, self.data.strong, draw) for _ in views]
         halves = [view[:num_labelled] for view in views] + [view[num_labelled:] for view in views]
         targets = [target_BC[:num_labelled]] * len(views) + [target_BC[num_labelled:]] * len(views)

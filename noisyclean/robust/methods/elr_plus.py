@@ -22,6 +22,7 @@ from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
+from noisyclean.robust.views import RECOGNISED, RECOGNISED_REASON, StrongViews
 from noisyclean.types import Evidence
 
 __all__ = ["ElrPlus", "ElrPlusSettings"]
@@ -40,8 +41,8 @@ class ElrPlusSettings(Schedule):
     """lambda, the weight of the penalty."""
     strength_ramp_steps: int = 0
     """Steps over which it rises."""
-    has_strong_views: bool = False
-    """Learn from strong views and remember what is believed of weak ones."""
+    strong_from: float = 0.0
+    """With strong views: learn from weak ones until the net's opinions agree under strong ones, Cohen's kappa."""
     ema_ramp_steps: int = 0
     """Steps over which the decay of the weight averages rises from nearly 0."""
     refines_labels: bool = False
@@ -66,7 +67,6 @@ class ElrPlus:
         self.runtime = runtime
         self.seed = seed
         self.num_epochs = settings.epochs
-        self.notes: list[str] = []
         self.batches = [
             ShuffledBatches(
                 len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("elr-plus", index)
@@ -79,6 +79,7 @@ class ElrPlus:
         ]
         shape = (settings.num_nets, len(data.label_N), data.num_classes)
         self.target_LNC = torch.zeros(shape, device=runtime.device)
+        self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime, seed=seed)
         self._recorder = Recorder(data, runtime, num_nets=settings.num_nets, num_epochs=settings.epochs)
 
     @classmethod
@@ -92,17 +93,28 @@ class ElrPlus:
             epochs=epochs,
             batch=facts.batch,
             lr=facts.rate,
+            beta=0.9,
+            has_strong_views=True,
+            strong_from=RECOGNISED,
         )
         return settings, {
-            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images, 4 an epoch"
+            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images, 4 an epoch",
+            "views": RECOGNISED_REASON,
         }
+
+    @property
+    def notes(self) -> list[str]:
+        """Since when views are strong."""
+        return self.strong.notes
 
     def num_steps(self, epoch: int) -> int:  # noqa: ARG002
         """Steps of all nets, one net after the other; the same in every epoch."""
         return len(self.students) * self.batches[0].num_steps
 
     def begin_epoch(self, epoch: int) -> None:
-        """Nothing is decided here."""
+        """See whether views may be strong."""
+        if self.settings.has_strong_views:
+            self.strong.update(epoch, self.nets()[0])
 
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
         """One step of one net: remember what the other's average believes, mix, learn."""
@@ -111,7 +123,7 @@ class ElrPlus:
         index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
         x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
         target_BC = self._remember(index, index_B, x_BIHW)
-        if self.settings.has_strong_views:
+        if self.settings.has_strong_views and self.strong.is_strong:
             x_BIHW = self.data.pixels.random(index_B, self.data.strong, draw)
         given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
         if self.settings.mixup_alpha > 0:
@@ -162,6 +174,7 @@ class ElrPlus:
         return {
             "students": [student.state_dict() for student in self.students],
             "target_LNC": self.target_LNC,
+            "strong": self.strong.state_dict(),
             "recorder": self._recorder.state_dict(),
         }
 
@@ -170,6 +183,7 @@ class ElrPlus:
         for student, saved in zip(self.students, state["students"], strict=True):
             student.load_state_dict(saved)
         self.target_LNC.copy_(state["target_LNC"])
+        self.strong.load_state_dict(state["strong"])
         self._recorder.load_state_dict(state["recorder"])
 
     def _remember(self, index: int, index_B: Tensor, x_BIHW: Tensor) -> Tensor:
