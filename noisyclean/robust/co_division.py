@@ -34,7 +34,6 @@ class CoDivision:
         divider: Decides by one net's losses.
         num_nets: 1 divides for itself.
         follows_prior: Estimate the class frequencies from the believed labels; uniform otherwise, as published.
-        keeps_doubted: A doubted label keeps its posterior's share of the target; none otherwise, as published.
         neighbour_share: Of the opinion on an image, what its neighbours' votes make up; the rest is the net's own.
         runtime: Device and dtype.
     """
@@ -46,14 +45,12 @@ class CoDivision:
         *,
         num_nets: int,
         follows_prior: bool,
-        keeps_doubted: bool = False,
         neighbour_share: float = 0.0,
         runtime: Runtime,
     ) -> None:
         self.data = data
         self.divider = divider
         self.follows_prior = follows_prior
-        self.keeps_doubted = keeps_doubted
         self.neighbour_share = neighbour_share
         self.runtime = runtime
         self.divisions: list[Division] = []
@@ -81,8 +78,7 @@ class CoDivision:
         ]
         self.divisions = own[::-1]
         for index, division in enumerate(self.divisions):
-            of_doubted_T = division.p_clean_T if self.keeps_doubted else torch.zeros_like(division.p_clean_T)
-            self.p_clean_LN[index, train_T] = torch.where(division.is_labelled_T, division.p_clean_T, of_doubted_T)
+            self.p_clean_LN[index, train_T] = torch.where(division.is_labelled_T, division.p_clean_T, 0.0)
         self.guess_NC = torch.stack([log_p_NC.exp() for log_p_NC in opinions]).mean(dim=0)
         if self.follows_prior:
             believed_T = torch.stack([division.p_clean_T for division in own]).mean(dim=0)

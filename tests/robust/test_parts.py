@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from noisyclean.data.augment import Augmentation
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.robust.co_division import CoDivision, loss_divider
 from noisyclean.robust.judging import judge_and_embed
@@ -170,27 +169,41 @@ def test_agreement_beyond_chance_of_opinions() -> None:
     assert agreement_beyond_chance(torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64), 2) == 0
 
 
-class MeanColour(nn.Module):
-    """A classifier with opinions: the strongest channel."""
+class Sees(nn.Module):
+    """A net whose features are a picture's 4 x 4 mean colours."""
 
-    def forward(self, x_BIHW: Tensor) -> Tensor:
-        return x_BIHW.mean(dim=(2, 3)) * torch.tensor([1.0, 1.1, 0.9])
+    def forward_features(self, x_BIHW: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(x_BIHW, 4)
+
+    def forward_head(self, x_BIHW: Tensor, pre_logits: bool) -> Tensor:
+        assert pre_logits
+        return x_BIHW.flatten(1)
 
 
-def test_views_become_strong_once_they_are_recognised_and_stay_so() -> None:
-    data = make_data(60)
-    untrained = make_net(0)
-    never = StrongViews(data, least_agreement=1.01, runtime=runtime(), seed=0)
-    never.update(0, untrained)
-    assert not never.is_strong
-    assert never.views == data.weak
-    same = dataclasses.replace(data, strong=Augmentation())
-    views = StrongViews(same, least_agreement=0.99, runtime=runtime(), seed=0)
-    views.update(3, MeanColour())
-    assert views.is_strong
-    assert views.views == same.strong
-    assert views.notes == ["epoch 4: strong views from here on, opinions agree under them (1.00)"]
-    other = StrongViews(same, least_agreement=0.99, runtime=runtime(), seed=0)
-    other.load_state_dict(views.state_dict())
-    assert other.is_strong
-    assert StrongViews(data, least_agreement=0.0, runtime=runtime(), seed=0).is_strong
+@pytest.mark.parametrize(("labels", "is_strong"), [("right", True), ("random", False)])
+def test_views_are_strong_where_the_neighbours_of_the_start_agree_with_the_labels(labels: str, is_strong: bool) -> None:
+    data = make_data(60, rate=0.0, num_held_out=0)
+    tile_3 = 255 * torch.eye(3)[data.label_N].to(torch.uint8)
+    images = tile_3[:, None, None].expand(-1, 16, 16, -1).clone()
+    images[:, ::2] //= 2
+    drawn = torch.randint(3, (60,), generator=torch.Generator().manual_seed(0))
+    data = dataclasses.replace(
+        data,
+        pixels=dataclasses.replace(data.pixels, images_NHWI=images),
+        label_N=data.label_N if labels == "right" else drawn,
+    )
+    strong = StrongViews(data, least_agreement=0.5, runtime=runtime())
+    assert strong.views == data.weak
+    strong.choose(1, Sees())
+    assert strong.notes == []
+    strong.choose(0, Sees())
+    assert strong.is_strong == is_strong
+    assert strong.views == (data.strong if is_strong else data.weak)
+    assert strong.notes[0].startswith("strong views" if is_strong else "weak views")
+    other = StrongViews(data, least_agreement=0.5, runtime=runtime())
+    other.load_state_dict(strong.state_dict())
+    assert (other.is_strong, other.notes) == (is_strong, strong.notes)
+
+
+def test_strong_views_are_taken_unasked_where_nothing_is_required() -> None:
+    assert StrongViews(make_data(60), least_agreement=0.0, runtime=runtime()).is_strong

@@ -25,7 +25,7 @@ from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.sampling import repeated_rows
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
-from noisyclean.robust.views import RECOGNISED, RECOGNISED_REASON, StrongViews
+from noisyclean.robust.views import EASY, EASY_REASON, StrongViews
 from noisyclean.types import Evidence
 
 __all__ = ["DivideMix", "DivideMixSettings"]
@@ -62,8 +62,6 @@ class DivideMixSettings(Schedule):
     """Least share of each class that stays labelled."""
     cap_quantile: float = 0.999
     """Losses above it are cut before the mixture is fitted; 1 leaves them, as published."""
-    keeps_doubted: bool = False
-    """Refine a doubted label too, by the probability that it is right; else it is only guessed, as published."""
     neighbour_share: float = 0.0
     """Of the opinion that divides and guesses, the share of the neighbours' votes; 0 asks the nets alone."""
     learn: Literal["mixmatch", "refined"] = "mixmatch"
@@ -75,7 +73,7 @@ class DivideMixSettings(Schedule):
     warmup_has_strong_views: bool = False
     """Warm up on strong views too; guesses are made from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
     strong_from: float = 0.0
-    """With strong views: learn from weak ones until the net's opinions agree under strong ones, Cohen's kappa."""
+    """With strong views: only where neighbours in the start's features agree with the labels by this Cohen's kappa."""
     temperature: float = 0.5
     """Of the sharpening."""
     mixup_alpha: float = 4.0
@@ -135,11 +133,10 @@ class DivideMix:
             ),
             num_nets=settings.num_nets,
             follows_prior=settings.prior == "estimated",
-            keeps_doubted=settings.keeps_doubted,
             neighbour_share=settings.neighbour_share,
             runtime=runtime,
         )
-        self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime, seed=seed)
+        self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime)
         self.lambda_per_class = 0.0
         self._paired: dict[tuple[int, int], Tensor] = {}
         self._recorder = Recorder(data, runtime, num_nets=settings.num_nets, num_epochs=settings.epochs)
@@ -163,13 +160,13 @@ class DivideMix:
             num_views=1,
             has_strong_views=True,
             warmup_has_strong_views=True,
-            strong_from=RECOGNISED,
+            strong_from=EASY,
             temperature=1.0,
             mixup_alpha=1.0,
         )
         return settings, {
             "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images",
-            "views": RECOGNISED_REASON,
+            "views": EASY_REASON,
         }
 
     def num_steps(self, epoch: int) -> int:
@@ -178,14 +175,14 @@ class DivideMix:
 
     @property
     def notes(self) -> list[str]:
-        """What the division fell back to, and since when views are strong."""
+        """Which views were chosen, and what the division fell back to."""
         return self.strong.notes + self.beliefs.notes
 
     def begin_epoch(self, epoch: int) -> None:
-        """After the warm-up, now and then, divide and guess anew; in it, see whether the noise is asymmetric."""
+        """Choose views first of all; after the warm-up divide and guess; in it see whether the noise is asymmetric."""
         since = epoch - self.num_warmup_epochs
         if self.settings.has_strong_views or self.settings.warmup_has_strong_views:
-            self.strong.update(epoch, self.nets()[0])
+            self.strong.choose(epoch, self.nets()[0])
         if since < 0 and epoch > 0 and self.settings.confidence_penalty == "asymmetric":
             self.beliefs.update(epoch, self.nets())
         if since < 0 or since % self.settings.divide_every:

@@ -22,7 +22,7 @@ from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
-from noisyclean.robust.views import RECOGNISED, RECOGNISED_REASON, StrongViews
+from noisyclean.robust.views import EASY, EASY_REASON, StrongViews
 from noisyclean.types import Evidence
 
 __all__ = ["ElrPlus", "ElrPlusSettings"]
@@ -42,7 +42,7 @@ class ElrPlusSettings(Schedule):
     strength_ramp_steps: int = 0
     """Steps over which it rises."""
     strong_from: float = 0.0
-    """With strong views: learn from weak ones until the net's opinions agree under strong ones, Cohen's kappa."""
+    """With strong views: only where neighbours in the start's features agree with the labels by this Cohen's kappa."""
     ema_ramp_steps: int = 0
     """Steps over which the decay of the weight averages rises from nearly 0."""
     refines_labels: bool = False
@@ -79,7 +79,7 @@ class ElrPlus:
         ]
         shape = (settings.num_nets, len(data.label_N), data.num_classes)
         self.target_LNC = torch.zeros(shape, device=runtime.device)
-        self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime, seed=seed)
+        self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime)
         self._recorder = Recorder(data, runtime, num_nets=settings.num_nets, num_epochs=settings.epochs)
 
     @classmethod
@@ -95,16 +95,16 @@ class ElrPlus:
             lr=facts.rate,
             beta=0.9,
             has_strong_views=True,
-            strong_from=RECOGNISED,
+            strong_from=EASY,
         )
         return settings, {
             "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images, 4 an epoch",
-            "views": RECOGNISED_REASON,
+            "views": EASY_REASON,
         }
 
     @property
     def notes(self) -> list[str]:
-        """Since when views are strong."""
+        """Which views were chosen, and why."""
         return self.strong.notes
 
     def num_steps(self, epoch: int) -> int:  # noqa: ARG002
@@ -112,9 +112,9 @@ class ElrPlus:
         return len(self.students) * self.batches[0].num_steps
 
     def begin_epoch(self, epoch: int) -> None:
-        """See whether views may be strong."""
+        """Choose the views, before the first."""
         if self.settings.has_strong_views:
-            self.strong.update(epoch, self.nets()[0])
+            self.strong.choose(epoch, self.nets()[0])
 
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
         """One step of one net: remember what the other's average believes, mix, learn."""
