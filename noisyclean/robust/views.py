@@ -3,7 +3,7 @@
 Strong views (https://arxiv.org/abs/2103.02130) keep a net from fitting the noise around each image. Where classes are
 hard to learn they delay learning, and at a short budget the training ends before they pay. So before the first epoch
 the neighbours in the untrained (or pre-trained) net's features vote on every label: random features tell digits apart,
-even with 40 % wrong labels, and do not tell photographs apart, even with right ones (``docs/measurements-training.md``).
+even with 40 % wrong labels, and do not tell photographs apart, even with right ones (``docs/log.md``).
 """
 
 from __future__ import annotations
