@@ -24,7 +24,8 @@ from noisyclean.nn.heads import set_classifier
 from noisyclean.nn.weights import load_encoder
 from noisyclean.ops.chance import agrees_beyond_chance
 from noisyclean.pipeline.embedding import find_groups
-from noisyclean.pipeline.learning import Learned, save_weights
+from noisyclean.pipeline.fitting import save_weights
+from noisyclean.pipeline.learning import Learned
 from noisyclean.pipeline.machine import machine, training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
