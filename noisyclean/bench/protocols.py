@@ -1,4 +1,4 @@
-"""What ``noisyclean bench`` can run. ``speed``: every stage against a peer, sides by turns, in one sitting."""
+"""``noisyclean bench speed``: every stage against a peer, sides by turns, in one sitting."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from noisyclean.bench.table import compare_rows, describe_machine
 from noisyclean.bench.workload import FULL, TINY, Workload, open_workload
 from noisyclean.errors import UsageError
 
-__all__ = ["PROTOCOLS", "SPEED_ROWS", "bench_speed"]
+__all__ = ["SPEED_ROWS", "bench_speed"]
 
 SCHEMA_VERSION = 1
-PROTOCOLS = ("speed",)
 REPEATS = 5
 
 

@@ -85,6 +85,12 @@ def _top(
     """Find the mislabelled images in a training set, and train a classifier that the noise did not spoil."""
 
 
+protocols = typer.Typer(
+    help="Measure noisyclean: speed against other software, trainings against each other.", no_args_is_help=True
+)
+protocols.command("speed")(_guarded(bench.speed))
+protocols.command("training")(_guarded(bench.training))
+
 app.command("demo", rich_help_panel=EVERYDAY)(_guarded(demo.demo))
 app.command("audit", rich_help_panel=EVERYDAY)(_guarded(audit.audit))
 app.command("review", rich_help_panel=EVERYDAY)(_guarded(review.review))
@@ -95,7 +101,7 @@ app.command("export", rich_help_panel=HAND_OVER)(_guarded(export.export))
 app.command("import-weights", rich_help_panel=HAND_OVER)(_guarded(import_weights.import_weights))
 app.command("evaluate", rich_help_panel=RESEARCH)(_guarded(evaluate.evaluate))
 app.command("corrupt", rich_help_panel=RESEARCH)(_guarded(corrupt.corrupt))
-app.command("bench", rich_help_panel=RESEARCH)(_guarded(bench.bench))
+app.add_typer(protocols, name="bench", rich_help_panel=RESEARCH)
 app.command("list", rich_help_panel=RESEARCH)(_guarded(listing.list_plugins))
 app.command("doctor", rich_help_panel=RESEARCH)(_guarded(doctor.doctor))
 

@@ -1,4 +1,4 @@
-"""``noisyclean bench``."""
+"""``noisyclean bench``: one command for each protocol."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import typer
 from noisyclean.cli import options
 from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
 
-__all__ = ["bench"]
+__all__ = ["speed", "training"]
 
-Protocol = Annotated[str, typer.Argument(help="What to measure: speed.", show_default=False)]
 Data = Annotated[
     Path | None,
     typer.Option(help="Folder with images/, labels.csv and truth.csv, or of pictures.", show_default="generated"),
 ]
-Only = Annotated[
+Rows = Annotated[
     str, typer.Option(help="Rows, a,b,c: decode, augment, augment-kornia, simclr, …", show_default="all rows")
 ]
 Against = Annotated[
@@ -28,11 +27,22 @@ Repeats = Annotated[int, typer.Option(help="Of each side; the median counts.", m
 Tiny = Annotated[bool, typer.Option("--tiny", help="Hardly any work: to see that it runs, not to measure.")]
 
 
-def bench(
-    protocol: Protocol,
+Only = Annotated[str, typer.Option(help="Trainings, a,b,c.", show_default="all")]
+OutFolder = Annotated[Path, typer.Option(help="Folder of the runs; the same command continues.", show_default=False)]
+OwnImages = Annotated[
+    Path | None, typer.Option(help="Images of your own; needs --labels, --truth and --test.", show_default="digits")
+]
+NoisyLabels = Annotated[Path | None, typer.Option(help="Their noisy labels.", show_default=False)]
+TrueLabels = Annotated[Path | None, typer.Option(help="Their true labels.", show_default=False)]
+TestTable = Annotated[Path | None, typer.Option(help="Images with true labels, to judge by.", show_default=False)]
+Seeds = Annotated[str, typer.Option(help="a,b,c")]
+Noise = Annotated[str, typer.Option(help="Put into the digits.")]
+
+
+def speed(
     *,
     data: Data = None,
-    only: Only = "",
+    only: Rows = "",
     against: Against = None,
     plot: Plot = None,
     repeats: Repeats = 5,
@@ -40,16 +50,12 @@ def bench(
     tiny: Tiny = False,
     as_json: options.Json = False,
 ) -> None:
-    """Measure noisyclean against other software, in one sitting."""
-    from noisyclean.bench.protocols import PROTOCOLS, bench_speed
+    """Every stage against other software, in one sitting."""
+    from noisyclean.bench.protocols import bench_speed
     from noisyclean.bench.table import draw_rows
-    from noisyclean.errors import UsageError
 
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"bench {protocol}: no such protocol", hint=f"Choose one of {', '.join(PROTOCOLS)}.")
-    names = [name.strip() for name in only.split(",") if name.strip()]
     table = bench_speed(
-        data=data, only=names, against=against, device=device, repeats=repeats, tiny=tiny, reporter=Terminal()
+        data=data, only=_names(only), against=against, device=device, repeats=repeats, tiny=tiny, reporter=Terminal()
     )
     print_table("speed: ours / peer", [(row["name"], _words(row)) for row in table["rows"]])
     if plot is not None:
@@ -57,6 +63,52 @@ def bench(
     next_command("noisyclean", "doctor")
     if as_json:
         print_json(table)
+
+
+def training(
+    *,
+    out: OutFolder,
+    images: OwnImages = None,
+    labels: NoisyLabels = None,
+    truth: TrueLabels = None,
+    test: TestTable = None,
+    only: Only = "",
+    seeds: Seeds = "0,1,2",
+    noise: Noise = "symmetric,asymmetric",
+    preset: options.PresetOption = "quick",
+    set: options.Set = [],  # noqa: B006
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Every training method at one budget, on several seeds; prints a Markdown table."""
+    from noisyclean.bench.training import bench_training
+    from noisyclean.errors import UsageError
+
+    numbers = _names(seeds)
+    if not numbers or not all(number.isdigit() for number in numbers):
+        raise UsageError(f"--seeds {seeds}: must be numbers, such as 0,1,2")
+    result = bench_training(
+        out=out,
+        images=images,
+        labels=labels,
+        truth=truth,
+        test=test,
+        only=_names(only),
+        seeds=[int(number) for number in numbers],
+        noise=_names(noise),
+        preset=preset,
+        set=set,
+        device=device,
+        reporter=Terminal(),
+    )
+    console.print(result["table"], markup=False, soft_wrap=True)
+    next_command("noisyclean", "train", "IMAGES", "LABELS.csv", "--out", "RUN", "--preset", preset)
+    if as_json:
+        print_json(result)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _words(row: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from noisyclean.pipeline.training_jobs import BASELINE, baseline_job, pruned_job
 from noisyclean.pipeline.training_plan import TrainPlan
 from noisyclean.pipeline.training_scores import score_training
 
-__all__ = ["compare_stages", "comparison"]
+__all__ = ["compare_stages", "comparison", "num_trainings"]
 
 
 def compare_stages(
@@ -44,6 +44,11 @@ def compare_stages(
     for job in (pruned_job(baseline.job, stats, prepared.table), relabelled_job(baseline.job, stats, prepared.table)):
         trained.append(train(job))
     return trained
+
+
+def num_trainings(method: str) -> int:
+    """Trainings of a comparison: the baseline, the same on two other label sets, and the method if it is another."""
+    return 3 if method == BASELINE else 4
 
 
 def comparison(tested: Mapping[str, Tested], *, judge: str) -> dict[str, Any]:

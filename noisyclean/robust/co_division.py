@@ -13,11 +13,15 @@ from noisyclean.base.runtime import Runtime
 from noisyclean.ops.mixmatch import refined_targets
 from noisyclean.ops.selection import class_prior, is_asymmetric
 from noisyclean.robust.division import Divider, Division, LossDivider
-from noisyclean.robust.judging import judge, loss_of
+from noisyclean.robust.judging import judge, judge_and_embed, loss_of
 from noisyclean.robust.method import TrainingData
+from noisyclean.robust.neighbourhood import vote_of_neighbours
 from noisyclean.types import FloatArray
 
 __all__ = ["CoDivision", "loss_divider", "wrong_log_odds"]
+
+SMALLEST_P = 1e-4
+"""Where neighbours vote too: they are few, and none of them for a class does not make it impossible."""
 
 
 class CoDivision:
@@ -30,15 +34,24 @@ class CoDivision:
         divider: Decides by one net's losses.
         num_nets: 1 divides for itself.
         follows_prior: Estimate the class frequencies from the believed labels; uniform otherwise, as published.
+        neighbour_share: Of the opinion on an image, what its neighbours' votes make up; the rest is the net's own.
         runtime: Device and dtype.
     """
 
     def __init__(
-        self, data: TrainingData, divider: Divider, *, num_nets: int, follows_prior: bool, runtime: Runtime
+        self,
+        data: TrainingData,
+        divider: Divider,
+        *,
+        num_nets: int,
+        follows_prior: bool,
+        neighbour_share: float = 0.0,
+        runtime: Runtime,
     ) -> None:
         self.data = data
         self.divider = divider
         self.follows_prior = follows_prior
+        self.neighbour_share = neighbour_share
         self.runtime = runtime
         self.divisions: list[Division] = []
         """For each net; empty before the first."""
@@ -53,7 +66,7 @@ class CoDivision:
 
     def update(self, epoch: int, nets: Sequence[nn.Module]) -> None:
         """Judge every image, divide, and guess; one forward pass of each net over all images."""
-        opinions = [judge(net, self.data, self.runtime) for net in nets]
+        opinions = [self._opinion(net) for net in nets]
         train_T, label_T = self.data.train_T, self.data.label_N[self.data.train_T]
         predictions = [log_p_NC[train_T].argmax(dim=1) for log_p_NC in opinions]
         self.is_asymmetric = any(
@@ -71,6 +84,16 @@ class CoDivision:
             believed_T = torch.stack([division.p_clean_T for division in own]).mean(dim=0)
             self.prior_C = class_prior(label_T, believed_T, self.data.num_classes)
         self.notes += sorted({f"epoch {epoch + 1}: {division.note}" for division in own if division.note})
+
+    def _opinion(self, net: nn.Module) -> Tensor:
+        """Log class probabilities (N, C): of a net, and of the neighbours in its features for the rows trained on."""
+        if self.neighbour_share == 0:
+            return judge(net, self.data, self.runtime)
+        log_p_NC, h_ND = judge_and_embed(net, self.data, self.runtime)
+        vote_TC = vote_of_neighbours(h_ND[self.data.train_T], self.data)
+        mixed_TC = torch.lerp(log_p_NC[self.data.train_T].exp(), vote_TC, self.neighbour_share)
+        log_p_NC[self.data.train_T] = mixed_TC.clamp(min=SMALLEST_P).log()
+        return log_p_NC
 
     @property
     def noise_rate(self) -> float:

@@ -12,18 +12,34 @@ from torch import Tensor, nn
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import FixedView
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
+from noisyclean.nn.backbone import classify_features, embed_with
 from noisyclean.robust.method import TrainingData
 from noisyclean.robust.probe import opinion_on_labels, recording_epochs
 from noisyclean.types import Evidence
 
-__all__ = ["Recorder", "judge", "loss_of"]
+__all__ = ["Recorder", "judge", "judge_and_embed", "loss_of"]
 
 NUM_RECORDINGS = 4
+BATCH = 1000
 
 
 def judge(net: nn.Module, data: TrainingData, runtime: Runtime) -> Tensor:
     """Log class probabilities of every plain image, shape (N, C); one forward pass over all."""
     return log_probabilities(net, data.pixels, (FixedView(),), runtime).clone()
+
+
+@torch.no_grad()
+def judge_and_embed(net: nn.Module, data: TrainingData, runtime: Runtime) -> tuple[Tensor, Tensor]:
+    """Log class probabilities (N, C) and L2-normalised features (N, D) of every plain image, from one pass."""
+    net.eval()
+    log_p_parts: list[Tensor] = []
+    h_parts: list[Tensor] = []
+    for index_B in torch.arange(len(data.label_N), device=runtime.device).split(BATCH):
+        with runtime.autocast():
+            h_BD = embed_with(net, data.pixels.fixed(index_B, FixedView()))
+            log_p_parts.append(classify_features(net, h_BD).float().log_softmax(dim=1))
+        h_parts.append(nn.functional.normalize(h_BD.float(), dim=1))
+    return torch.cat(log_p_parts), torch.cat(h_parts)
 
 
 def loss_of(log_p_NC: Tensor, label_N: Tensor) -> Tensor:

@@ -123,6 +123,7 @@ _AT_LEAST: Mapping[str, float] = {
 }
 _ABOVE_ZERO = frozenset({"lr", "temperature", "contrast_temperature"})
 _UNIT = frozenset({"beta", "threshold", "class_floor", "bootstrap"})
+_SHARE = frozenset({"neighbour_share"})
 _BELOW_ONE = frozenset({"ema_decay"})
 
 
@@ -141,6 +142,8 @@ def check_settings(settings: Any) -> None:
             rule = "positive"
         elif name in _UNIT and not 0 <= value < 1:
             rule = "in [0, 1)"
+        elif name in _SHARE and not 0 <= value <= 1:
+            rule = "in [0, 1]"
         elif name in _BELOW_ONE and not value < 1:
             rule = "below 1"
         elif isinstance(value, float) and not math.isfinite(value):

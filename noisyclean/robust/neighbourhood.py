@@ -12,10 +12,12 @@ from noisyclean.ops.knn import bounded_num_neighbours, two_pass_votes, vote_agai
 from noisyclean.ops.selection import Balance, agreeing_and_balanced
 from noisyclean.robust.method import TrainingData
 
-__all__ = ["Neighbourhood", "ask_neighbours"]
+__all__ = ["Neighbourhood", "ask_neighbours", "vote_of_neighbours"]
 
 TIE_BREAK = 1e-3
 """Weight of the first vote's disagreement: second votes are counts, and counts tie."""
+MOST_NEIGHBOURS = 250
+"""MOIT's k."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,3 +65,18 @@ def ask_neighbours(
     is_believed_N = torch.zeros_like(data.verified_N)
     is_believed_N[rows_R] = chosen_R | verified_R
     return Neighbourhood(disagreement_N=disagreement_N, is_believed_N=is_believed_N, p_NC=p_NC)
+
+
+def vote_of_neighbours(z_TD: Tensor, data: TrainingData, *, num_neighbours: int = MOST_NEIGHBOURS) -> Tensor:
+    """Second votes of the rows trained on, shape (T, C); MOIT's two passes, see :func:`ask_neighbours`.
+
+    Args:
+        z_TD: Embeddings of those rows, L2-normalised.
+        data: Labels and groups.
+        num_neighbours: k, cut to half the median class size.
+    """
+    label_T = data.label_N[data.train_T]
+    k = bounded_num_neighbours(num_neighbours, torch.bincount(label_T, minlength=data.num_classes))
+    group_T = None if data.group_N is None else data.group_N[data.train_T]
+    index_TK, similarity_TK = nearest_neighbours(z_TD, num_neighbours=k, group_N=group_T)
+    return two_pass_votes(index_TK, label_T, data.num_classes, valid_NK=similarity_TK.isfinite())[1]

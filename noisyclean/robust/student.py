@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
-from noisyclean.engine.optim import one_cycle, set_rate, sgd, staircase
+from noisyclean.engine.optim import set_rate, sgd
 from noisyclean.nn.ema import WeightAverage
+from noisyclean.robust.schedule import Schedule
 
-__all__ = ["Student", "believe", "rate_at"]
+__all__ = ["Student", "believe"]
 
 
 SHARE_AVERAGED = 1 / 30
@@ -24,26 +25,16 @@ class Student:
 
     Args:
         net: Trained in place.
-        weight_decay: Of the optimiser.
-        ema_decay: Of the average, per step; 0 keeps none, and a negative one stands for an average that looks back over
-            a thirtieth of the training.
+        settings: Of the optimiser and of the average.
         num_steps: Of the whole training.
-        is_plain_sgd: Optimise as most papers do: without Nesterov's correction, and decay everything.
     """
 
-    def __init__(
-        self,
-        net: nn.Module,
-        *,
-        weight_decay: float,
-        ema_decay: float,
-        num_steps: int,
-        is_plain_sgd: bool = False,
-    ) -> None:
+    def __init__(self, net: nn.Module, settings: Schedule, *, num_steps: int) -> None:
         self.net = net
-        self.ema_decay = ema_decay if ema_decay >= 0 else 1 - 1 / max(2.0, SHARE_AVERAGED * num_steps)
+        decay = settings.ema_decay
+        self.ema_decay = decay if decay >= 0 else 1 - 1 / max(2.0, SHARE_AVERAGED * num_steps)
         self.average = WeightAverage(net, decay=self.ema_decay) if self.ema_decay > 0 else None
-        self.optimizer = sgd(net, weight_decay=weight_decay, is_plain=is_plain_sgd)
+        self.optimizer = sgd(net, weight_decay=settings.weight_decay, is_plain=settings.is_plain_sgd)
 
     @property
     def best(self) -> nn.Module:
@@ -102,18 +93,3 @@ def believe(net: nn.Module, x_BIHW: Tensor, runtime: Runtime) -> Tensor:
         logits_BC = net(x_BIHW)
     p_BC: Tensor = logits_BC.float().softmax(dim=1)
     return p_BC
-
-
-def rate_at(epoch: int, share: float, *, num_epochs: int, peak: float, drop_epochs: Sequence[int]) -> float:
-    """Learning rate at some point of the training.
-
-    Args:
-        epoch: Epochs done.
-        share: Of the present epoch, in [0, 1).
-        num_epochs: Of the whole training.
-        peak: Largest rate.
-        drop_epochs: A tenth from each of these on; without any, one cycle over the training.
-    """
-    if drop_epochs:
-        return staircase(epoch, peak=peak, drops=drop_epochs)
-    return one_cycle((epoch + share) / num_epochs, peak=peak)

@@ -25,6 +25,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "num_views": 2,
         "lambda_u": 25.0,
         "confidence_penalty": "asymmetric",
+        "neighbour_share": 0.5,
     },
     "elr-plus": {"has_strong_views": True, "num_nets": 2, "predicts_with_average": False, "refines_labels": True},
     "moit": {"ssl": "code", "guess": "step", "ema_decay": 0.0},

@@ -8,12 +8,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from noisyclean.ops.mixmatch import interpolated_targets
-from noisyclean.robust.neighbourhood import ask_neighbours
+from noisyclean.robust.co_division import CoDivision, loss_divider
+from noisyclean.robust.judging import judge_and_embed
+from noisyclean.robust.neighbourhood import ask_neighbours, vote_of_neighbours
 from noisyclean.robust.sampling import repeated_rows
-from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student, believe
+from noisyclean.robust.views import StrongViews, agreement_beyond_chance
 from noisyclean.robust.watch import HELD_OUT, Watched
 from tests.robust.toy import make_data, make_method, make_net, run, runtime, same_weights
 
@@ -29,10 +34,10 @@ def test_laps_take_every_row_equally_often(num: int, num_steps: int, batch: int)
 
 
 def test_the_average_looks_back_over_a_share_of_the_training_and_predicts() -> None:
-    student = Student(make_net(0), weight_decay=0.0, ema_decay=-1.0, num_steps=3000)
+    student = Student(make_net(0), Schedule(epochs=1), num_steps=3000)
     assert student.ema_decay == pytest.approx(0.99)
     assert student.best is not student.net
-    assert Student(make_net(0), weight_decay=0.0, ema_decay=0.0, num_steps=3000).average is None
+    assert Student(make_net(0), Schedule(epochs=1, ema_decay=0.0), num_steps=3000).average is None
 
 
 def test_guessing_does_not_touch_the_statistics_of_normalisation() -> None:
@@ -47,7 +52,7 @@ def test_a_gradient_is_clipped_only_where_asked() -> None:
     for clip_norm, moves in ((0.0, True), (1e-6, False)):
         net = make_net(0)
         before = net.get_classifier().weight.detach().clone()  # type: ignore[operator]
-        student = Student(net, weight_decay=0.0, ema_decay=0.0, num_steps=1)
+        student = Student(net, Schedule(epochs=1, weight_decay=0.0, ema_decay=0.0), num_steps=1)
         loss = 100 * student.logits(torch.randn(4, 3, 16, 16), runtime()).square().sum()
         student.learn(loss, rate=0.1, clip_norm=clip_norm)
         after = net.get_classifier().weight.detach()  # type: ignore[operator]
@@ -56,9 +61,9 @@ def test_a_gradient_is_clipped_only_where_asked() -> None:
 
 
 def test_rates_of_both_schedules() -> None:
-    steps = [rate_at(epoch, 0.0, num_epochs=10, peak=1.0, drop_epochs=(4, 8)) for epoch in range(10)]
+    steps = [Schedule(epochs=10, lr=1.0, drop_epochs=(4, 8)).rate(epoch, 0.0) for epoch in range(10)]
     assert steps == pytest.approx([1] * 4 + [0.1] * 4 + [0.01] * 2)
-    cycle = [rate_at(epoch, 0.5, num_epochs=10, peak=1.0, drop_epochs=()) for epoch in range(10)]
+    cycle = [Schedule(epochs=10, lr=1.0).rate(epoch, 0.5) for epoch in range(10)]
     assert max(cycle) > 0.9
     assert cycle[-1] < 0.05
 
@@ -74,6 +79,29 @@ def test_neighbours_choose_what_they_agree_with_in_every_class() -> None:
     assert not got.is_believed_N[wrong].any()
     assert torch.bincount(label[got.is_believed_N]).tolist() == [18, 18, 18]
     assert got.disagreement_N[wrong].min() > got.disagreement_N[got.is_believed_N].max()
+
+
+def test_second_votes_are_those_of_labels_corrected_by_their_neighbours() -> None:
+    data = make_data(60, rate=0.0, num_held_out=0)
+    truth = data.label_N.clone()
+    label = truth.clone()
+    label[::5] = (label[::5] + 1) % 3
+    z = normalize(torch.eye(3)[truth] + 0.01 * torch.rand(60, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    vote = vote_of_neighbours(z, dataclasses.replace(data, label_N=label), num_neighbours=9)
+    assert torch.equal(vote, torch.eye(3)[truth])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_an_opinion_is_the_nets_own_and_the_neighbours_by_their_shares(share: float) -> None:
+    data, net = make_data(60), make_net(0)
+    divider = loss_divider(data, threshold=0.5, class_floor=0.0, cap_quantile=1.0, seed=0)
+    beliefs = CoDivision(data, divider, num_nets=1, follows_prior=False, neighbour_share=share, runtime=runtime())
+    beliefs.update(0, [net])
+    log_p, h = judge_and_embed(net, data, runtime())
+    expected = log_p.exp()
+    vote = vote_of_neighbours(h[data.train_T], data)
+    expected[data.train_T] = (1 - share) * expected[data.train_T] + share * vote
+    assert torch.allclose(beliefs.guess_NC, expected.clamp(min=1e-4), atol=1e-5)
 
 
 def test_rows_that_do_not_vote_change_nothing() -> None:
@@ -131,3 +159,51 @@ def test_nothing_is_selected_where_nothing_is_held_out() -> None:
     watched = Watched(method, pixels=data.pixels, held_out_R=nothing, label_R=nothing, runtime=runtime())
     assert HELD_OUT not in watched.end_epoch(0)
     assert watched.best_epoch == -1
+
+
+def test_agreement_beyond_chance_of_opinions() -> None:
+    one = torch.tensor([0, 0, 1, 1])
+    assert agreement_beyond_chance(one, one, 2) == 1
+    assert agreement_beyond_chance(one, torch.tensor([0, 1, 0, 1]), 2) == 0
+    assert agreement_beyond_chance(one, 1 - one, 2) == -1
+    assert agreement_beyond_chance(torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64), 2) == 0
+
+
+class Sees(nn.Module):
+    """A net whose features are a picture's 4 x 4 mean colours."""
+
+    def forward_features(self, x_BIHW: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(x_BIHW, 4)
+
+    def forward_head(self, x_BIHW: Tensor, pre_logits: bool) -> Tensor:
+        assert pre_logits
+        return x_BIHW.flatten(1)
+
+
+@pytest.mark.parametrize(("labels", "is_strong"), [("right", True), ("random", False)])
+def test_views_are_strong_where_the_neighbours_of_the_start_agree_with_the_labels(labels: str, is_strong: bool) -> None:
+    data = make_data(60, rate=0.0, num_held_out=0)
+    tile_3 = 255 * torch.eye(3)[data.label_N].to(torch.uint8)
+    images = tile_3[:, None, None].expand(-1, 16, 16, -1).clone()
+    images[:, ::2] //= 2
+    drawn = torch.randint(3, (60,), generator=torch.Generator().manual_seed(0))
+    data = dataclasses.replace(
+        data,
+        pixels=dataclasses.replace(data.pixels, images_NHWI=images),
+        label_N=data.label_N if labels == "right" else drawn,
+    )
+    strong = StrongViews(data, least_agreement=0.5, runtime=runtime())
+    assert strong.views == data.weak
+    strong.choose(1, Sees())
+    assert strong.notes == []
+    strong.choose(0, Sees())
+    assert strong.is_strong == is_strong
+    assert strong.views == (data.strong if is_strong else data.weak)
+    assert strong.notes[0].startswith("strong views" if is_strong else "weak views")
+    other = StrongViews(data, least_agreement=0.5, runtime=runtime())
+    other.load_state_dict(strong.state_dict())
+    assert (other.is_strong, other.notes) == (is_strong, strong.notes)
+
+
+def test_strong_views_are_taken_unasked_where_nothing_is_required() -> None:
+    assert StrongViews(make_data(60), least_agreement=0.0, runtime=runtime()).is_strong

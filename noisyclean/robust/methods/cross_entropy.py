@@ -18,8 +18,9 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.batches import ShuffledBatches
 from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
 from noisyclean.robust.judging import Recorder
-from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
-from noisyclean.robust.student import Student, rate_at
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student
 from noisyclean.types import Evidence
 
 __all__ = ["CrossEntropy", "CrossEntropySettings"]
@@ -29,23 +30,8 @@ MOST_EPOCHS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossEntropySettings:
+class CrossEntropySettings(Schedule):
     """One net, one loss."""
-
-    epochs: int
-    batch: int = 128
-    lr: float = 0.1
-    """Largest rate."""
-    drop_epochs: tuple[int, ...] = ()
-    """A tenth of the rate from each of these on; without any, one cycle."""
-    weight_decay: float = 5e-4
-    mixup_alpha: float = 1.0
-    """Of the Beta distribution mixup draws from; 0 switches mixup off."""
-    ema_decay: float = -1.0
-    """Of the weight average, per step; 0 switches it off, negative looks back over a thirtieth of the training."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @methods.register("cross-entropy")
@@ -68,12 +54,7 @@ class CrossEntropy:
         self.batches = ShuffledBatches(
             len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("cross-entropy",)
         )
-        self.student = Student(
-            make_net(0),
-            weight_decay=settings.weight_decay,
-            ema_decay=settings.ema_decay,
-            num_steps=settings.epochs * self.batches.num_steps,
-        )
+        self.student = Student(make_net(0), settings, num_steps=settings.epochs * self.batches.num_steps)
         self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=settings.epochs)
 
     @classmethod
@@ -93,16 +74,17 @@ class CrossEntropy:
         """Nothing is decided here."""
 
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
-        """One step on a mixed batch of weak views."""
+        """One step on a mixed batch."""
         draw = generator(self.runtime.device, self.seed, "cross-entropy", epoch, step)
         index_B = self.data.train_T[self.batches.rows(epoch, step)]
-        x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        views = self.data.strong if self.settings.has_strong_views else self.data.weak
+        x_BIHW = self.data.pixels.random(index_B, views, draw)
         target_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
         if self.settings.mixup_alpha > 0:
             partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
             x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.mixup_alpha, draw), partner_B)
         loss = soft_cross_entropy(self.student.logits(x_BIHW, self.runtime), target_BC).mean()
-        self.student.learn(loss, rate=self._rate(epoch, step))
+        self.student.learn(loss, rate=self.settings.rate(epoch, step / self.batches.num_steps))
         return {"loss": loss}
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -130,12 +112,3 @@ class CrossEntropy:
         """Continue from a saved state."""
         self.student.load_state_dict(state["student"])
         self._recorder.load_state_dict(state["recorder"])
-
-    def _rate(self, epoch: int, step: int) -> float:
-        return rate_at(
-            epoch,
-            step / self.batches.num_steps,
-            num_epochs=self.num_epochs,
-            peak=self.settings.lr,
-            drop_epochs=self.settings.drop_epochs,
-        )

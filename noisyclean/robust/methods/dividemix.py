@@ -21,34 +21,32 @@ from noisyclean.ops.mixmatch import negative_entropy, prior_penalty, semi_superv
 from noisyclean.robust.co_division import CoDivision, loss_divider, wrong_log_odds
 from noisyclean.robust.division import Divider
 from noisyclean.robust.judging import Recorder
-from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.sampling import repeated_rows
-from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student, believe
+from noisyclean.robust.views import EASY, EASY_REASON, StrongViews
 from noisyclean.types import Evidence
 
 __all__ = ["DivideMix", "DivideMixSettings"]
 
+WARMUP_SHARE = 0.75
+"""Of the epochs, on all given labels, in the presets that fit a budget."""
 NOISY_ENOUGH, VERY_NOISY = 0.45, 0.8
 """Estimated noise rates from which the unlabelled loss helps, and from which it is doubled."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DivideMixSettings:
+class DivideMixSettings(Schedule):
     """Counts, rates and choices of DivideMix."""
 
     num_nets: int = 2
     """2 as published; 1 divides for itself."""
-    epochs: int
     warmup_epochs: int = -1
     """Epochs on all given labels; negative is half of all."""
     batch: int = 64
     """Labelled rows in a step, and as many unlabelled ones."""
     lr: float = 0.02
-    drop_epochs: tuple[int, ...] = ()
-    """A tenth of the rate from each of these on; without any, one cycle."""
-    weight_decay: float = 5e-4
-    is_plain_sgd: bool = False
-    """Without Nesterov's correction, and everything decayed."""
     warmup_clip_norm: float = 0.0
     """Longest gradient of the warm-up; 0 leaves them."""
     warmup_mixup_alpha: float = 1.0
@@ -56,9 +54,6 @@ class DivideMixSettings:
     confidence_penalty: Literal["off", "on", "asymmetric"] = "off"
     """Negative entropy in the warm-up: never, always, or as long as the noise looks asymmetric, which costs one pass
     over the images an epoch and keeps the losses for averaging."""
-    ema_decay: float = -1.0
-    """Of the weight averages that guess and predict, per step; 0 keeps none, as published, and negative looks back
-    over a thirtieth of the training."""
     divide_every: int = 1
     """Epochs between two divisions."""
     threshold: float = 0.5
@@ -67,16 +62,18 @@ class DivideMixSettings:
     """Least share of each class that stays labelled."""
     cap_quantile: float = 0.999
     """Losses above it are cut before the mixture is fitted; 1 leaves them, as published."""
+    neighbour_share: float = 0.0
+    """Of the opinion that divides and guesses, the share of the neighbours' votes; 0 asks the nets alone."""
     learn: Literal["mixmatch", "refined"] = "mixmatch"
     """Equal numbers of labelled and unlabelled rows by MixMatch, or every image alike by its refined target."""
     guess: Literal["step", "epoch"] = "step"
     """Guess from fresh weak views at each step, or from the plain images at each division."""
     num_views: int = 2
     """Views of each image, to guess from and to learn from."""
-    has_strong_views: bool = False
-    """Learn from strong views and guess from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
     warmup_has_strong_views: bool = False
-    """Warm up on strong views too."""
+    """Warm up on strong views too; guesses are made from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
+    strong_from: float = 0.0
+    """With strong views: only where neighbours in the start's features agree with the labels by this Cohen's kappa."""
     temperature: float = 0.5
     """Of the sharpening."""
     mixup_alpha: float = 4.0
@@ -88,9 +85,6 @@ class DivideMixSettings:
     """Class frequencies that the mean prediction is held to."""
     steps: Literal["fixed", "labelled"] = "fixed"
     """Steps of MixMatch's epoch: as many as the warm-up's, or by the number of labelled rows, as published."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @methods.register("dividemix")
@@ -124,13 +118,7 @@ class DivideMix:
             for index in range(settings.num_nets)
         ]
         self.students = [
-            Student(
-                make_net(index),
-                weight_decay=settings.weight_decay,
-                ema_decay=settings.ema_decay,
-                num_steps=settings.epochs * self.batches[0].num_steps,
-                is_plain_sgd=settings.is_plain_sgd,
-            )
+            Student(make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps)
             for index in range(settings.num_nets)
         ]
         self.beliefs = CoDivision(
@@ -145,8 +133,10 @@ class DivideMix:
             ),
             num_nets=settings.num_nets,
             follows_prior=settings.prior == "estimated",
+            neighbour_share=settings.neighbour_share,
             runtime=runtime,
         )
+        self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime)
         self.lambda_per_class = 0.0
         self._paired: dict[tuple[int, int], Tensor] = {}
         self._recorder = Recorder(data, runtime, num_nets=settings.num_nets, num_epochs=settings.epochs)
@@ -160,15 +150,24 @@ class DivideMix:
         settings = DivideMixSettings(
             num_nets=1,
             epochs=epochs,
+            warmup_epochs=round(WARMUP_SHARE * epochs),
             batch=max(2, facts.batch // 2),
             lr=facts.rate,
             divide_every=max(1, epochs // 20),
+            neighbour_share=0.5,
             learn="refined",
             guess="epoch",
             num_views=1,
+            has_strong_views=True,
+            warmup_has_strong_views=True,
+            strong_from=EASY,
+            temperature=1.0,
             mixup_alpha=1.0,
         )
-        return settings, {"epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images"}
+        return settings, {
+            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images",
+            "views": EASY_REASON,
+        }
 
     def num_steps(self, epoch: int) -> int:
         """Steps of all nets, one net after the other."""
@@ -176,12 +175,14 @@ class DivideMix:
 
     @property
     def notes(self) -> list[str]:
-        """What the division fell back to."""
-        return self.beliefs.notes
+        """Which views were chosen, and what the division fell back to."""
+        return self.strong.notes + self.beliefs.notes
 
     def begin_epoch(self, epoch: int) -> None:
-        """After the warm-up, now and then, divide and guess anew; in it, see whether the noise is asymmetric."""
+        """Choose views first of all; after the warm-up divide and guess; in it see whether the noise is asymmetric."""
         since = epoch - self.num_warmup_epochs
+        if self.settings.has_strong_views or self.settings.warmup_has_strong_views:
+            self.strong.choose(epoch, self.nets()[0])
         if since < 0 and epoch > 0 and self.settings.confidence_penalty == "asymmetric":
             self.beliefs.update(epoch, self.nets())
         if since < 0 or since % self.settings.divide_every:
@@ -203,14 +204,8 @@ class DivideMix:
             loss = self._refined_loss(index, epoch, step, draw)
         else:
             loss = self._mixmatch_loss(index, epoch, step, draw)
-        rate = rate_at(
-            epoch,
-            step / num,
-            num_epochs=self.num_epochs,
-            peak=self.settings.lr,
-            drop_epochs=self.settings.drop_epochs,
-        )
-        self.students[index].learn(loss, rate=rate, clip_norm=self.settings.warmup_clip_norm if is_warmup else 0.0)
+        clip_norm = self.settings.warmup_clip_norm if is_warmup else 0.0
+        self.students[index].learn(loss, rate=self.settings.rate(epoch, step / num), clip_norm=clip_norm)
         return {f"loss {index + 1}": loss}
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -238,6 +233,7 @@ class DivideMix:
         return {
             "students": [student.state_dict() for student in self.students],
             "beliefs": self.beliefs.state_dict(),
+            "strong": self.strong.state_dict(),
             "lambda_per_class": self.lambda_per_class,
             "recorder": self._recorder.state_dict(),
         }
@@ -247,13 +243,14 @@ class DivideMix:
         for student, saved in zip(self.students, state["students"], strict=True):
             student.load_state_dict(saved)
         self.beliefs.load_state_dict(state["beliefs"])
+        self.strong.load_state_dict(state["strong"])
         self.lambda_per_class = state["lambda_per_class"]
         self._recorder.load_state_dict(state["recorder"])
 
     def _warmup_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
         """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
         index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
-        views = self.data.strong if self.settings.warmup_has_strong_views else self.data.weak
+        views = self.strong.views if self.settings.warmup_has_strong_views else self.data.weak
         x_BIHW = self.data.pixels.random(index_B, views, draw)
         target_BC = self._given(index_B)
         if self.settings.warmup_mixup_alpha > 0:
@@ -270,9 +267,8 @@ class DivideMix:
         weak_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
         guess_BC = self._guess(index, index_B, [weak_BIHW])
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
-        x_BIHW = (
-            self.data.pixels.random(index_B, self.data.strong, draw) if self.settings.has_strong_views else weak_BIHW
-        )
+        learns_strong = self.settings.has_strong_views and self.strong.is_strong
+        x_BIHW = self.data.pixels.random(index_B, self.data.strong, draw) if learns_strong else weak_BIHW
         x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.mixup_alpha, draw)
         return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
 
@@ -282,7 +278,7 @@ class DivideMix:
         views = [self.data.pixels.random(index_B, self.data.weak, draw) for _ in range(self.settings.num_views)]
         guess_BC = self._guess(index, index_B, views)
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
-        if self.settings.has_strong_views:
+        if self.settings.has_strong_views and self.strong.is_strong:
             views = [self.data.pixels.random(index_B, self.data.strong, draw) for _ in views]
         halves = [view[:num_labelled] for view in views] + [view[num_labelled:] for view in views]
         targets = [target_BC[:num_labelled]] * len(views) + [target_BC[num_labelled:]] * len(views)

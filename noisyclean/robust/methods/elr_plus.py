@@ -19,47 +19,36 @@ from noisyclean.data.batches import ShuffledBatches
 from noisyclean.ops.elr import CLAMP, elr_penalty, moved_targets
 from noisyclean.ops.mix import beta_sample, sigmoid_ramp, soft_cross_entropy
 from noisyclean.robust.judging import Recorder
-from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
-from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student, believe
+from noisyclean.robust.views import EASY, EASY_REASON, StrongViews
 from noisyclean.types import Evidence
 
 __all__ = ["ElrPlus", "ElrPlusSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElrPlusSettings:
+class ElrPlusSettings(Schedule):
     """Counts, rates and choices of ELR+."""
 
     num_nets: int = 2
     """2 as published; 1 is held to its own average."""
-    epochs: int
-    batch: int = 128
     lr: float = 0.02
-    drop_epochs: tuple[int, ...] = ()
-    """A tenth of the rate from each of these on; without any, one cycle."""
-    weight_decay: float = 5e-4
-    is_plain_sgd: bool = False
-    """Without Nesterov's correction, and everything decayed."""
     beta: float = 0.7
     """Share of the remembered target that is kept each time."""
     strength: float = 3.0
     """lambda, the weight of the penalty."""
     strength_ramp_steps: int = 0
     """Steps over which it rises."""
-    mixup_alpha: float = 1.0
-    has_strong_views: bool = False
-    """Learn from strong views and remember what is believed of weak ones."""
-    ema_decay: float = -1.0
-    """Of the weight averages the targets come from, per step; negative looks back over a thirtieth of the training."""
+    strong_from: float = 0.0
+    """With strong views: only where neighbours in the start's features agree with the labels by this Cohen's kappa."""
     ema_ramp_steps: int = 0
-    """Steps over which that decay rises from nearly 0."""
+    """Steps over which the decay of the weight averages rises from nearly 0."""
     refines_labels: bool = False
     """Multiply the mixed labels by the targets, as the published code does on CIFAR-100 and the paper does not say."""
     predicts_with_average: bool = True
     """Predict with the averages; the paper predicts with the nets themselves."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @methods.register("elr-plus")
@@ -78,7 +67,6 @@ class ElrPlus:
         self.runtime = runtime
         self.seed = seed
         self.num_epochs = settings.epochs
-        self.notes: list[str] = []
         self.batches = [
             ShuffledBatches(
                 len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("elr-plus", index)
@@ -86,17 +74,12 @@ class ElrPlus:
             for index in range(settings.num_nets)
         ]
         self.students = [
-            Student(
-                make_net(index),
-                weight_decay=settings.weight_decay,
-                ema_decay=settings.ema_decay,
-                num_steps=settings.epochs * self.batches[0].num_steps,
-                is_plain_sgd=settings.is_plain_sgd,
-            )
+            Student(make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps)
             for index in range(settings.num_nets)
         ]
         shape = (settings.num_nets, len(data.label_N), data.num_classes)
         self.target_LNC = torch.zeros(shape, device=runtime.device)
+        self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime)
         self._recorder = Recorder(data, runtime, num_nets=settings.num_nets, num_epochs=settings.epochs)
 
     @classmethod
@@ -110,17 +93,28 @@ class ElrPlus:
             epochs=epochs,
             batch=facts.batch,
             lr=facts.rate,
+            beta=0.9,
+            has_strong_views=True,
+            strong_from=EASY,
         )
         return settings, {
-            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images, 4 an epoch"
+            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images, 4 an epoch",
+            "views": EASY_REASON,
         }
+
+    @property
+    def notes(self) -> list[str]:
+        """Which views were chosen, and why."""
+        return self.strong.notes
 
     def num_steps(self, epoch: int) -> int:  # noqa: ARG002
         """Steps of all nets, one net after the other; the same in every epoch."""
         return len(self.students) * self.batches[0].num_steps
 
     def begin_epoch(self, epoch: int) -> None:
-        """Nothing is decided here."""
+        """Choose the views, before the first."""
+        if self.settings.has_strong_views:
+            self.strong.choose(epoch, self.nets()[0])
 
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
         """One step of one net: remember what the other's average believes, mix, learn."""
@@ -129,7 +123,7 @@ class ElrPlus:
         index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
         x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
         target_BC = self._remember(index, index_B, x_BIHW)
-        if self.settings.has_strong_views:
+        if self.settings.has_strong_views and self.strong.is_strong:
             x_BIHW = self.data.pixels.random(index_B, self.data.strong, draw)
         given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
         if self.settings.mixup_alpha > 0:
@@ -149,7 +143,7 @@ class ElrPlus:
         loss = soft_cross_entropy(logits_BC, given_BC).mean() + strength * penalty
         if student.average is not None:
             student.average.decay = student.ema_decay * sigmoid_ramp(done + 1, self.settings.ema_ramp_steps)
-        student.learn(loss, rate=self._rate(epoch, step))
+        student.learn(loss, rate=self.settings.rate(epoch, step / self.batches[0].num_steps))
         return {f"loss {index + 1}": loss, f"penalty {index + 1}": penalty}
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -180,6 +174,7 @@ class ElrPlus:
         return {
             "students": [student.state_dict() for student in self.students],
             "target_LNC": self.target_LNC,
+            "strong": self.strong.state_dict(),
             "recorder": self._recorder.state_dict(),
         }
 
@@ -188,6 +183,7 @@ class ElrPlus:
         for student, saved in zip(self.students, state["students"], strict=True):
             student.load_state_dict(saved)
         self.target_LNC.copy_(state["target_LNC"])
+        self.strong.load_state_dict(state["strong"])
         self._recorder.load_state_dict(state["recorder"])
 
     def _remember(self, index: int, index_B: Tensor, x_BIHW: Tensor) -> Tensor:
@@ -199,15 +195,6 @@ class ElrPlus:
         target_BC = torch.where(verified_B1, given_BC, target_BC)
         self.target_LNC[index, index_B] = target_BC
         return target_BC
-
-    def _rate(self, epoch: int, step: int) -> float:
-        return rate_at(
-            epoch,
-            step / self.batches[0].num_steps,
-            num_epochs=self.num_epochs,
-            peak=self.settings.lr,
-            drop_epochs=self.settings.drop_epochs,
-        )
 
 
 def _published(facts: Facts) -> tuple[ElrPlusSettings, Mapping[str, str]]:

@@ -25,9 +25,10 @@ from noisyclean.ops.mix import beta_sample, soft_cross_entropy
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.ops.selection import Balance
 from noisyclean.robust.judging import Recorder
-from noisyclean.robust.method import Facts, NetMaker, TrainingData, check_settings, methods
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.neighbourhood import Neighbourhood, ask_neighbours
-from noisyclean.robust.student import Student, believe, rate_at
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student, believe
 from noisyclean.types import Evidence, FloatArray
 
 __all__ = ["Moit", "MoitSettings"]
@@ -36,23 +37,12 @@ EVALUATION_BATCH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoitSettings:
+class MoitSettings(Schedule):
     """Counts, rates and choices of MOIT."""
 
-    epochs: int
     guess_epochs: int = -1
     """Epochs, the last ones, that take the net's guess where the neighbours disagree; negative is half of all."""
-    batch: int = 128
-    lr: float = 0.1
-    drop_epochs: tuple[int, ...] = ()
-    """A tenth of the rate from each of these on; without any, one cycle."""
     weight_decay: float = 1e-4
-    is_plain_sgd: bool = False
-    """Without Nesterov's correction, and everything decayed."""
-    ema_decay: float = -1.0
-    """Of the weight average that detects, guesses and predicts, per step; 0 keeps none, as published, and negative
-    looks back over a thirtieth of the training."""
-    mixup_alpha: float = 1.0
     has_strong_views: bool = True
     """Two SimCLR views of each image; weak ones otherwise."""
     contrast_temperature: float = 0.1
@@ -68,9 +58,6 @@ class MoitSettings:
     """How a pair of a believed and a doubted image is mixed: as the paper has it, or as its published code does."""
     guess: Literal["step", "epoch"] = "step"
     """Guess from the plain images at each step, or from the pass that asks the neighbours."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @methods.register("moit")
@@ -99,10 +86,8 @@ class Moit:
         projection = linear_projection(net.num_features, settings.projection_dim, seed=seed)  # type: ignore[arg-type]
         self.student = Student(
             nn.ModuleDict({"net": net, "projection": projection.to(runtime.device)}),
-            weight_decay=settings.weight_decay,
-            ema_decay=settings.ema_decay,
+            settings,
             num_steps=settings.epochs * self.batches.num_steps,
-            is_plain_sgd=settings.is_plain_sgd,
         )
         num_slots = max(settings.memory_per_class * data.num_classes, 2 * self.batches.batch)
         self.memory = RingMemory(num_slots, settings.projection_dim, device=runtime.device)
@@ -151,7 +136,7 @@ class Moit:
         contrast = self._contrast(z_BD, label_B, share_B, partner_B, uses_memory=epoch >= self.settings.memory_after)
         classify = self._classify(logits_BC, index_B, share_B, partner_B)
         loss = contrast + classify
-        self.student.learn(loss, rate=self._rate(epoch, step))
+        self.student.learn(loss, rate=self.settings.rate(epoch, step / self.batches.num_steps))
         return {"loss": loss, "contrast": contrast, "classify": classify}
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -287,12 +272,3 @@ class Moit:
             form=self.settings.ssl,
         )
         return soft_cross_entropy(logits_BC, target_BC).mean()
-
-    def _rate(self, epoch: int, step: int) -> float:
-        return rate_at(
-            epoch,
-            step / self.batches.num_steps,
-            num_epochs=self.num_epochs,
-            peak=self.settings.lr,
-            drop_epochs=self.settings.drop_epochs,
-        )

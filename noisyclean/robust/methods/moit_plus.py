@@ -164,10 +164,8 @@ class MoitPlus:
             net.reset_classifier(self.data.num_classes)  # type: ignore[operator]
         return Student(
             net.to(self.runtime.device),
-            weight_decay=self.settings.weight_decay,
-            ema_decay=self.settings.ema_decay,
+            self.settings,
             num_steps=self.settings.plus_epochs * self.num_steps(self.settings.epochs),
-            is_plain_sgd=self.settings.is_plain_sgd,
         )
 
     def _rows(self, epoch: int) -> Tensor:

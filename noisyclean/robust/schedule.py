@@ -1,0 +1,41 @@
+"""The settings that every method has, once: how long, how fast, and how slowly the average follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from noisyclean.engine.optim import one_cycle, staircase
+from noisyclean.robust.method import check_settings
+
+__all__ = ["Schedule"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Counts and rates of a training; a method's settings are these and its own."""
+
+    epochs: int
+    batch: int = 128
+    lr: float = 0.1
+    """Largest rate."""
+    drop_epochs: tuple[int, ...] = ()
+    """A tenth of the rate from each of these on; without any, one cycle."""
+    weight_decay: float = 5e-4
+    is_plain_sgd: bool = False
+    """Without Nesterov's correction, and everything decayed."""
+    mixup_alpha: float = 1.0
+    """Of the Beta distribution mixup draws from; 0 switches mixup off."""
+    has_strong_views: bool = False
+    """Learn from strong views."""
+    ema_decay: float = -1.0
+    """Of the weight average that guesses and predicts, per step; 0 keeps none, as most papers have it, and negative
+    looks back over a thirtieth of the training."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def rate(self, epoch: int, share: float) -> float:
+        """Learning rate ``share`` of the way through an epoch."""
+        if self.drop_epochs:
+            return staircase(epoch, peak=self.lr, drops=self.drop_epochs)
+        return one_cycle((epoch + share) / self.epochs, peak=self.lr)
