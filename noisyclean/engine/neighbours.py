@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = ["nearest_neighbours", "neighbours_among"]
@@ -11,6 +15,8 @@ BLOCK_BYTES = 64 * 2**20
 """Size of the block of similarities held at a time."""
 STRANDS = 16
 """Columns in a group; the k largest of a row lie in the k groups with the largest maxima."""
+SEARCHED_ROWS = 32
+"""Rows searched at a time, so that their candidates stay in a core's cache."""
 
 
 def nearest_neighbours(
@@ -69,16 +75,32 @@ def _largest(value_BN: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     On a CPU ``topk`` reads long rows slowly; maxima over strands of 16 columns are taken at the speed of
     memory, and only the strands of the k largest maxima are searched. No value is lost: each of the k largest lies in a
-    strand whose maximum is at least as large.
+    strand whose maximum is at least as large. The search is NumPy's, whose selection uses wide registers.
     """
     num = value_BN.shape[1] // STRANDS
-    if value_BN.is_cuda or num < 2 * k:
+    if value_BN.device.type != "cpu" or num < 2 * k:
         values, index = value_BN.topk(k, dim=1)
         return values, index
-    strand_BSG = value_BN[:, : STRANDS * num].unflatten(1, (STRANDS, num))
-    group_BG = strand_BSG.amax(dim=1).topk(k, dim=1, sorted=False).indices
-    column_BM = (group_BG[:, None] + num * torch.arange(STRANDS)[:, None]).flatten(1)
-    rest_R = torch.arange(STRANDS * num, value_BN.shape[1])
-    column_BM = torch.cat([column_BM, rest_R.expand(len(value_BN), -1)], dim=1)
-    values, place_BK = value_BN.gather(1, column_BM).topk(k, dim=1)
-    return values, column_BM.gather(1, place_BK)
+    maximum_BG = value_BN[:, : STRANDS * num].unflatten(1, (STRANDS, num)).amax(dim=1)
+    parts = zip(value_BN.split(SEARCHED_ROWS), maximum_BG.split(SEARCHED_ROWS), strict=True)
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        found = list(pool.map(lambda part: _search_strands(part[0].numpy(), part[1].numpy(), k), parts))
+    values, index = (torch.from_numpy(np.concatenate(side)) for side in zip(*found, strict=True))
+    return values, index
+
+
+def _search_strands(
+    value_BN: NDArray[np.float32], maximum_BG: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The k largest of every row, given the maximum of each of its strands."""
+    num, (rows, width) = maximum_BG.shape[1], value_BN.shape
+    strand_BK = np.argpartition(maximum_BG, num - k, axis=1)[:, num - k :]
+    column_BM = (strand_BK[:, None] + num * np.arange(STRANDS)[:, None]).reshape(rows, -1)
+    rest_BR = np.broadcast_to(np.arange(STRANDS * num, width), (rows, width % STRANDS))
+    column_BM = np.concatenate([column_BM, rest_BR], axis=1)
+    value_BM = value_BN.reshape(-1).take(column_BM + width * np.arange(rows)[:, None])
+    place_BK = np.argpartition(value_BM, value_BM.shape[1] - k, axis=1)[:, -k:]
+    best_BK = np.take_along_axis(value_BM, place_BK, axis=1)
+    order_BK = np.argsort(-best_BK, axis=1)
+    index_BK = np.take_along_axis(column_BM, np.take_along_axis(place_BK, order_BK, axis=1), axis=1)
+    return np.take_along_axis(best_BK, order_BK, axis=1), index_BK
