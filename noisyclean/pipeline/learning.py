@@ -6,36 +6,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
 from scipy.special import log_softmax
-from torch import nn
 
-from noisyclean.base.files import atomic_path, write_npz
 from noisyclean.base.log import Reporter
 from noisyclean.base.randomness import seed_from
-from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
-from noisyclean.data.augment import Augmentation, strong, weak
-from noisyclean.data.batches import Pixels, load_pixels
-from noisyclean.engine.checkpoint import Checkpoint
-from noisyclean.engine.loop import fit
-from noisyclean.nn import create_backbone
 from noisyclean.pipeline.embedding import Embedded
-from noisyclean.pipeline.machine import machine, training_settings
+from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, TakenOver, run_stage
-from noisyclean.pretrain.simclr import SimCLR
-from noisyclean.robust.probe import Probe
+from noisyclean.pipeline.together import TrainingSet, train_net, train_simclr
 from noisyclean.types import BoolArray, Evidence, FloatArray
 
 __all__ = [
     "Learned",
     "pretrain_stage",
     "probe_stage",
-    "save_weights",
-    "training_views",
 ]
 
 
@@ -70,24 +57,7 @@ def pretrain_stage(
         return None
 
     def work(folder: Path) -> list[Path]:
-        with machine(plan) as runtime:
-            pixels, label_N = _on_device(prepared, runtime)
-            net = create_backbone(plan.backbone, num_classes=0, seed=plan.seed, key=("simclr",)).to(runtime.device)
-            task = SimCLR(
-                pixels=pixels,
-                label_N=label_N,
-                net=net,
-                augmentation=training_views(plan.augment, is_strong=True),
-                config=plan.simclr,
-                runtime=runtime,
-                seed=plan.seed,
-            )
-            checkpoint = Checkpoint(folder / "checkpoint.pt")
-            history = fit(task, title="simclr", num_epochs=plan.simclr.epochs, checkpoint=checkpoint, reporter=reporter)
-            reporter.say("simclr: " + ", ".join(f"{name} {value:.3f}" for name, value in history[-1].items()))
-            weights = save_weights(net, folder / "backbone.safetensors")
-            checkpoint.discard()
-            return [weights]
+        return [train_simclr(TrainingSet.of(prepared), folder, plan, reporter=reporter)]
 
     settings = training_settings(plan) | {"simclr": asdict(plan.simclr)}
     inputs = {"prepare": prepared.stage.fingerprint}
@@ -109,10 +79,11 @@ def probe_stage(
     weight_N = _weights(embedded, held_out_N)
 
     def work(folder: Path) -> list[Path]:
-        with machine(plan) as runtime:
-            for index in range(plan.probe.num_nets):
-                if not (folder / f"net-{index}.npz").exists():
-                    _train_net(index, folder, prepared, start, weight_N, plan, runtime, reporter)
+        data = TrainingSet.of(prepared)
+        weights = None if start is None else start.folder / "backbone.safetensors"
+        for index in range(plan.probe.num_nets):
+            if not (folder / f"net-{index}.npz").exists():
+                train_net(data, folder, plan, index=index, start=weights, weight_N=weight_N, reporter=reporter)
         stems = [f"net-{index}" for index in range(plan.probe.num_nets)]
         return [folder / f"{stem}{end}" for stem in stems for end in (".npz", ".safetensors")]
 
@@ -125,57 +96,6 @@ def probe_stage(
         evidence=_gather(stage.folder, prepared, embedded, held_out_N, plan.probe.num_nets),
         weights=stage.folder / "net-0.safetensors",
     )
-
-
-def training_views(kind: str, *, is_strong: bool) -> Augmentation:
-    """The views of a kind of images: ``natural``, ``grey``, ``oriented`` or ``none``."""
-    assert kind != "auto", "measured before anything is trained"
-    if kind == "none":
-        return Augmentation()
-    if is_strong:
-        return strong(flip=kind != "oriented", colour=kind != "grey")
-    return weak(flip=kind != "oriented")
-
-
-def _train_net(
-    index: int,
-    folder: Path,
-    prepared: Prepared,
-    start: Stage | None,
-    weight_N: FloatArray,
-    plan: Plan,
-    runtime: Runtime,
-    reporter: Reporter,
-) -> None:
-    pixels, label_N = _on_device(prepared, runtime)
-    net = create_backbone(
-        plan.backbone, num_classes=prepared.table.num_classes, seed=plan.seed, key=("probe", index)
-    ).to(runtime.device)
-    if start is not None:
-        net.load_state_dict(load_file(start.folder / "backbone.safetensors"), strict=False)
-    task = Probe(
-        pixels=pixels,
-        label_N=label_N,
-        weight_N=torch.from_numpy(weight_N).to(runtime.device),
-        net=net,
-        net_index=index,
-        augmentation=training_views(plan.augment, is_strong=False),
-        config=plan.probe,
-        runtime=runtime,
-        seed=plan.seed,
-    )
-    checkpoint = Checkpoint(folder / f"net-{index}.checkpoint.pt")
-    fit(
-        task,
-        title=f"probe {index + 1} of {plan.probe.num_nets}",
-        num_epochs=plan.probe.epochs,
-        checkpoint=checkpoint,
-        reporter=reporter,
-    )
-    save_weights(task.average.model, folder / f"net-{index}.safetensors")
-    record = {name: tensor.numpy() for name, tensor in vars(task.record()).items()}
-    write_npz(folder / f"net-{index}.npz", record)
-    checkpoint.discard()
 
 
 def _hold_out(prepared: Prepared, embedded: Embedded, plan: Plan) -> BoolArray:
@@ -216,15 +136,3 @@ def _gather(folder: Path, prepared: Prepared, embedded: Embedded, held_out_N: Bo
         group_N=embedded.group_N,
         disagreement_N=prepared.table.disagreement_N,
     )
-
-
-def _on_device(prepared: Prepared, runtime: Runtime) -> tuple[Pixels, torch.Tensor]:
-    pixels = load_pixels(prepared.images_NHWI, runtime.device)
-    return pixels, torch.from_numpy(prepared.table.label_N).to(runtime.device)
-
-
-def save_weights(net: nn.Module, path: Path) -> Path:
-    """Write a net's state as safetensors and return the path."""
-    with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}, temporary)
-    return path

@@ -20,7 +20,7 @@ from noisyclean.engine.inference import embed, evaluation_views, log_probabiliti
 from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.finished import FinishedRun
-from noisyclean.pipeline.learning import training_views
+from noisyclean.pipeline.together import training_views
 
 __all__ = ["AuditNets", "Look"]
 

@@ -40,6 +40,8 @@ class PlanRequest:
     size: int | None = None
     augment: str = "auto"
     device: str = "auto"
+    processes: int = 1
+    """That train together."""
     seed: int = 0
     max_bad: float = 0.1
     embeddings: str | None = None
@@ -101,6 +103,7 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
         device=runtime.device.type,
         dtype=str(runtime.dtype).removeprefix("torch."),
         threads=runtime.threads,
+        processes=request.processes,
         backbone=backbone,
         augment=augment,
         prepare=PrepareConfig(size_px=size_px, black=black, white=white, max_bad=request.max_bad),

@@ -26,10 +26,10 @@ from noisyclean.engine.inference import log_probabilities
 from noisyclean.errors import DataError
 from noisyclean.nn import create_backbone
 from noisyclean.ops.metrics import class_table, expected_calibration_error, reliability_bins, share_interval
-from noisyclean.pipeline.learning import training_views
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import run_stage
+from noisyclean.pipeline.together import training_views
 from noisyclean.pipeline.training import Trained
 from noisyclean.types import BoolArray, IntArray
 
