@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import Pixels
+from noisyclean.nn.fold import folded
 
 __all__ = ["embed", "evaluation_views", "log_probabilities", "pooled_features"]
 
@@ -44,13 +45,14 @@ def log_probabilities(
         Shape (len(rows), C), float32, on the device.
     """
     net.eval()
+    quick = folded(net)
     rows = torch.arange(len(pixels)) if rows is None else rows
     parts: list[Tensor] = []
     for index_B in rows.to(runtime.device).split(_batch(pixels)):
         total_BC = torch.zeros(())
         for view in views:
             with runtime.autocast():
-                logits_BC = net(pixels.fixed(index_B, view))
+                logits_BC = quick(pixels.fixed(index_B, view))
             total_BC = total_BC.to(logits_BC.device) + logits_BC.float().log_softmax(dim=1)
         parts.append((total_BC / len(views)).log_softmax(dim=1))
     return torch.cat(parts)
