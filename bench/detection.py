@@ -32,9 +32,9 @@ from noisyclean.engine.loop import fit
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.evaluate import true_labels
 from noisyclean.pipeline.finished import FinishedRun, open_finished
-from noisyclean.pipeline.together import training_views
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import stored_images
+from noisyclean.pipeline.together import training_views
 from noisyclean.robust.probe import Probe
 from noisyclean.types import FloatArray, IntArray
 
