@@ -12,7 +12,7 @@ def follow_if_called() -> bool:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or os.environ.get("RANK", "0") == "0":
         return False
     from noisyclean.engine.team import follow
-    from noisyclean.pipeline.together import JOBS
+    from noisyclean.pipeline.fitting import JOBS
 
     follow(JOBS)
     return True

@@ -14,7 +14,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-__all__ = ["Augmentation", "FixedView", "ViewParams", "apply_view", "identity_view", "sample_view", "strong", "weak"]
+__all__ = [
+    "Augmentation",
+    "FixedView",
+    "ViewParams",
+    "apply_view",
+    "identity_view",
+    "sample_view",
+    "strong",
+    "training_views",
+    "weak",
+]
 
 GRAY = (0.299, 0.587, 0.114)
 """Luma weights, ITU-R BT.601."""
@@ -251,3 +261,13 @@ def _constants(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         to_yiq_33 = torch.tensor(_TO_YIQ)
         to_rgb_33 = torch.linalg.inv(to_yiq_33)
         return torch.tensor(GRAY).to(device), to_yiq_33.to(device), to_rgb_33.to(device)
+
+
+def training_views(kind: str, *, is_strong: bool) -> Augmentation:
+    """The views of a kind of images: ``natural``, ``grey``, ``oriented`` or ``none``."""
+    assert kind != "auto", "measured before anything is trained"
+    if kind == "none":
+        return Augmentation()
+    if is_strong:
+        return strong(flip=kind != "oriented", colour=kind != "grey")
+    return weak(flip=kind != "oriented")

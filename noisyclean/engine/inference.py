@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import Pixels
-from noisyclean.nn.fold import folded
+from noisyclean.engine.fold import folded
 
 __all__ = ["embed", "evaluation_views", "log_probabilities", "pooled_features"]
 

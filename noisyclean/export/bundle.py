@@ -20,7 +20,6 @@ from noisyclean import __version__
 from noisyclean.base.files import atomic_path, fingerprint, read_json, sha256_file, write_json
 from noisyclean.data.decode import PixelMapping
 from noisyclean.errors import DataError, UsageError
-from noisyclean.nn import create_backbone
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
 
@@ -112,6 +111,8 @@ def read_bundle(folder: Path) -> Bundle:
         state = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{folder / WEIGHTS}: cannot be read: {error}", hint=ADVICE) from error
+    from noisyclean.nn import create_backbone
+
     try:
         net = create_backbone(config["architecture"], num_classes=len(classes), seed=0)
         net.load_state_dict(state)

@@ -15,9 +15,7 @@ from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.engine.team import gathered, team_size
 from noisyclean.pipeline.detecting import score_stage
 from noisyclean.pipeline.embedding import embed_stage
-from noisyclean.pipeline.estimate import estimate
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
-from noisyclean.pipeline.frozen import frozen_stage
 from noisyclean.pipeline.given import given_stage
 from noisyclean.pipeline.learning import Learned, pretrain_stage, probe_stage
 from noisyclean.pipeline.looking import look_stage
@@ -36,7 +34,6 @@ from noisyclean.pipeline.rounds import (
     what_changed,
 )
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
-from noisyclean.pipeline.starting import start_stage
 from noisyclean.pipeline.viewing import settle_views
 
 __all__ = ["audit"]
@@ -160,6 +157,8 @@ def audit(
         request = inherit_request(earlier, request, reporter)
     ingested = _read(Path(images), Path(labels) if labels else None, options, earlier, reporter)
     if dry_run:
+        from noisyclean.pipeline.estimate import estimate
+
         return estimate(ingested, request, out=Path(out), reporter=reporter)
     with open_run(Path(out), overwrite=overwrite) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
@@ -226,6 +225,9 @@ def _learn(
     if plan.way == "given":
         return given_stage(run, ingested, prepared, request, plan, reporter=reporter)
     if plan.way == "frozen":
+        from noisyclean.pipeline.frozen import frozen_stage
+        from noisyclean.pipeline.starting import start_stage
+
         origin = resolve_origin(request.init, request.backbone)
         begin = start_stage(run, origin, prepared, plan, reporter=reporter)
         return frozen_stage(run, prepared, begin, plan, reporter=reporter)

@@ -19,7 +19,6 @@ from noisyclean.data.batches import Pixels, load_pixels
 from noisyclean.data.duplicates import merge_groups, near_duplicates
 from noisyclean.detect.outside import ask_outside
 from noisyclean.engine.inference import embed
-from noisyclean.nn import create_backbone
 from noisyclean.pipeline.machine import machine, training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
@@ -60,6 +59,8 @@ def embed_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan
             if start is None:
                 z_ND = _patch_features(pixels, plan, runtime, reporter)
             else:
+                from noisyclean.nn import create_backbone
+
                 net = create_backbone(plan.backbone, num_classes=0, seed=plan.seed).to(runtime.device)
                 net.load_state_dict(load_file(start.folder / "backbone.safetensors"), strict=False)
                 z_ND = embed(net, pixels, torch.arange(len(pixels)), runtime)

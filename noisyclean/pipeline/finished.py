@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.rundir import RunDir, read_run
 
-__all__ = ["FinishedRun", "describe_inputs", "open_finished"]
+__all__ = ["FinishedRun", "describe_inputs", "open_finished", "weight_files"]
 
 
 def describe_inputs(images: Path, labels: Path | None, options: IngestOptions) -> dict[str, Any]:
@@ -106,3 +107,20 @@ def open_finished(root: Path) -> FinishedRun:
     if not (root / "summary.json").exists() or not (root / "scores.csv").exists():
         raise UsageError(f"{root}: the audit is not finished", hint="Run the same audit command again; it continues.")
     return FinishedRun(run)
+
+
+def weight_files(finished: FinishedRun) -> Sequence[Path]:
+    """Weights of each network of a run; what the network said of the audited images lies beside them as npz.
+
+    Raises:
+        UsageError: There are none.
+    """
+    if finished.plan.way == "given":
+        raise UsageError(
+            f"{finished.root}: was judged by given arrays and has no net",
+            hint="Audit the same images with nets of their own, or with --init local-dir:PATH.",
+        )
+    if finished.plan.way == "frozen":
+        return [finished.run.stage_folder("frozen") / "net-0.safetensors"]
+    folder = finished.run.stage_folder("train-probe")
+    return [folder / f"net-{index}.safetensors" for index in range(finished.plan.probe.num_nets)]

@@ -24,13 +24,13 @@ from noisyclean.nn.heads import set_classifier
 from noisyclean.nn.weights import load_encoder
 from noisyclean.ops.chance import agrees_beyond_chance
 from noisyclean.pipeline.embedding import find_groups
+from noisyclean.pipeline.fitting import save_weights
 from noisyclean.pipeline.learning import Learned
 from noisyclean.pipeline.machine import machine, training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import run_stage
 from noisyclean.pipeline.starting import Start, normalised_pixels
-from noisyclean.pipeline.together import save_weights
 from noisyclean.types import Evidence
 
 __all__ = ["RECORD", "frozen_stage"]

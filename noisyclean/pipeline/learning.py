@@ -16,15 +16,9 @@ from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, TakenOver, run_stage
-from noisyclean.pipeline.together import TrainingSet, train_net, train_simclr
 from noisyclean.types import BoolArray, Evidence, FloatArray
 
-__all__ = [
-    "Learned",
-    "pretrain_stage",
-    "probe_stage",
-]
-
+__all__ = ["Learned", "pretrain_stage", "probe_stage"]
 
 HELD_OUT_STEPS = 10_000
 """Of the share held out."""
@@ -57,6 +51,8 @@ def pretrain_stage(
         return None
 
     def work(folder: Path) -> list[Path]:
+        from noisyclean.pipeline.fitting import TrainingSet, train_simclr
+
         return [train_simclr(TrainingSet.of(prepared), folder, plan, reporter=reporter)]
 
     settings = training_settings(plan) | {"simclr": asdict(plan.simclr)}
@@ -78,9 +74,12 @@ def probe_stage(
     held_out_N = _hold_out(prepared, embedded, plan)
     weight_N = _weights(embedded, held_out_N)
 
+    weights = None if start is None else start.folder / "backbone.safetensors"
+
     def work(folder: Path) -> list[Path]:
+        from noisyclean.pipeline.fitting import TrainingSet, train_net
+
         data = TrainingSet.of(prepared)
-        weights = None if start is None else start.folder / "backbone.safetensors"
         for index in range(plan.probe.num_nets):
             if not (folder / f"net-{index}.npz").exists():
                 train_net(data, folder, plan, index=index, start=weights, weight_N=weight_N, reporter=reporter)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +13,12 @@ from torch import Tensor, nn
 
 from noisyclean.base.files import read_json
 from noisyclean.base.runtime import Runtime
+from noisyclean.data.augment import training_views
 from noisyclean.data.batches import Pixels
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone
-from noisyclean.pipeline.finished import FinishedRun
-from noisyclean.pipeline.together import training_views
+from noisyclean.pipeline.finished import FinishedRun, weight_files
 
 __all__ = ["AuditNets", "Look"]
 
@@ -80,20 +78,3 @@ class AuditNets:
             )
             for net in self.nets
         ]
-
-
-def weight_files(finished: FinishedRun) -> Sequence[Path]:
-    """Weights of each network of a run; what the network said of the audited images lies beside them as npz.
-
-    Raises:
-        UsageError: There are none.
-    """
-    if finished.plan.way == "given":
-        raise UsageError(
-            f"{finished.root}: was judged by given arrays and has no net",
-            hint="Audit the same images with nets of their own, or with --init local-dir:PATH.",
-        )
-    if finished.plan.way == "frozen":
-        return [finished.run.stage_folder("frozen") / "net-0.safetensors"]
-    folder = finished.run.stage_folder("train-probe")
-    return [folder / f"net-{index}.safetensors" for index in range(finished.plan.probe.num_nets)]

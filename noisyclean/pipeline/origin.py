@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import timm
-
-import noisyclean.nn  # noqa: F401  registers our nets
 from noisyclean.base.files import read_json
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.rundir import read_run
@@ -62,6 +59,10 @@ def native_size_px(origin: Origin) -> int | None:
     """Side of the images the weights learnt from; None where nobody says."""
     if origin.size_px is not None or origin.init != "pretrained":
         return origin.size_px
+    import timm
+
+    import noisyclean.nn  # noqa: F401  registers our nets
+
     known = timm.get_pretrained_cfg(origin.source)
     return None if known is None else int(known.input_size[-1])
 

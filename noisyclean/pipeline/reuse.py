@@ -23,8 +23,7 @@ from noisyclean.base.runtime import choose_runtime, use_threads
 from noisyclean.config import Plan
 from noisyclean.data.journal import open_store
 from noisyclean.ops.pooling import margins
-from noisyclean.pipeline.finished import FinishedRun
-from noisyclean.pipeline.nets import AuditNets, weight_files
+from noisyclean.pipeline.finished import FinishedRun, weight_files
 from noisyclean.pipeline.preparing import Prepared, stored_images
 from noisyclean.pipeline.stage import DONE, TakenOver
 from noisyclean.types import BoolArray, FloatArray, IntArray
@@ -188,6 +187,8 @@ def _look_at_new(
     if not len(rows):
         num_nets, num_classes = plan.probe.num_nets, prepared.table.num_classes
         return [{"z_ND": np.empty((0, 1)), "log_p_NC": np.empty((0, num_classes))}] * num_nets
+    from noisyclean.pipeline.nets import AuditNets
+
     with use_threads(plan.threads):
         nets = AuditNets(finished, choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype))
         looks = nets.look(prepared.images_NHWI[rows])

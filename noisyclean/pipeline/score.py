@@ -21,8 +21,8 @@ from noisyclean.detect.signal import squash
 from noisyclean.engine.neighbours import neighbours_among
 from noisyclean.errors import DataError, UsageError
 from noisyclean.ops.knn import bounded_num_neighbours, vote_against, votes
-from noisyclean.pipeline.finished import FinishedRun, open_finished
-from noisyclean.pipeline.nets import AuditNets, weight_files
+from noisyclean.pipeline.finished import FinishedRun, open_finished, weight_files
+from noisyclean.pipeline.nets import AuditNets
 from noisyclean.pipeline.preparing import (
     pixel_mapping,
     quarantine_csv,

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
-from noisyclean.data.augment import FixedView
+from noisyclean.data.augment import FixedView, training_views
 from noisyclean.data.batches import Pixels
 from noisyclean.data.conflicts import find_conflicts
 from noisyclean.data.ingest import IngestOptions, read_labels, select_rows
@@ -29,7 +29,6 @@ from noisyclean.ops.metrics import class_table, expected_calibration_error, reli
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import run_stage
-from noisyclean.pipeline.together import training_views
 from noisyclean.pipeline.training import Trained
 from noisyclean.types import BoolArray, IntArray
 

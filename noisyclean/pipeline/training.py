@@ -18,6 +18,7 @@ from torch import nn
 from noisyclean.base.files import read_json, write_json, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
+from noisyclean.data.augment import training_views
 from noisyclean.data.batches import Pixels
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.loop import fit
@@ -25,12 +26,12 @@ from noisyclean.engine.tensorboard import tensorboard_writer
 from noisyclean.nn import create_backbone
 from noisyclean.nn.weights import load_encoder
 from noisyclean.pipeline.evidence import EVIDENCE, read_evidence, write_evidence
+from noisyclean.pipeline.fitting import save_weights
 from noisyclean.pipeline.machine import machine, training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage
 from noisyclean.pipeline.starting import Start, normalised_pixels
-from noisyclean.pipeline.together import save_weights, training_views
 from noisyclean.pipeline.training_plan import TrainPlan
 from noisyclean.robust.method import NetMaker, RobustMethod, TrainingData, methods
 from noisyclean.robust.watch import Watched

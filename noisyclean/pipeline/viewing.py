@@ -14,11 +14,10 @@ from noisyclean.base.files import atomic_path
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import generator
 from noisyclean.config import Plan
-from noisyclean.data.augment import FixedView
+from noisyclean.data.augment import FixedView, training_views
 from noisyclean.data.batches import load_pixels
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import Prepared
-from noisyclean.pipeline.together import training_views
 from noisyclean.pretrain.orientation import measure_orientation
 
 __all__ = ["settle_views", "write_preview"]

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from noisyclean.engine.fold import folded
 from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone, embed_with
 from noisyclean.nn.backbone import classify_features
-from noisyclean.nn.fold import folded
 from noisyclean.nn.foreign import read_checkpoint, renamed_for
 from noisyclean.nn.weights import load_encoder
 

@@ -14,7 +14,7 @@ from noisyclean.base.files import atomic_path, write_npz
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
-from noisyclean.data.augment import Augmentation, strong, weak
+from noisyclean.data.augment import training_views
 from noisyclean.data.batches import Pixels, load_pixels
 from noisyclean.data.journal import open_store
 from noisyclean.engine.checkpoint import Checkpoint
@@ -28,7 +28,7 @@ from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.probe import Probe
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["JOBS", "TrainingSet", "save_weights", "train_net", "train_simclr", "training_views"]
+__all__ = ["JOBS", "TrainingSet", "save_weights", "train_net", "train_simclr"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,16 +145,6 @@ def _train_net(
         save_weights(task.average.model, folder / f"net-{index}.safetensors")
         write_npz(folder / f"net-{index}.npz", record)
     checkpoint.discard()
-
-
-def training_views(kind: str, *, is_strong: bool) -> Augmentation:
-    """The views of a kind of images: ``natural``, ``grey``, ``oriented`` or ``none``."""
-    assert kind != "auto", "measured before anything is trained"
-    if kind == "none":
-        return Augmentation()
-    if is_strong:
-        return strong(flip=kind != "oriented", colour=kind != "grey")
-    return weak(flip=kind != "oriented")
 
 
 def save_weights(net: nn.Module, path: Path) -> Path:
