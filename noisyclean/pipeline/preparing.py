@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from noisyclean.base.files import exclusive_lock, fingerprint, write_text
 from noisyclean.base.log import Reporter
+from noisyclean.base.runtime import keep_freed_memory
 from noisyclean.config import Plan
 from noisyclean.data.conflicts import Conflicts, find_conflicts
 from noisyclean.data.decode import PixelMapping
@@ -116,6 +117,7 @@ def prepare_stage(
 
     def work(folder: Path) -> list[Path]:
         refuse_too_many(ingested, ingested.problem_N, plan.prepare.max_bad)
+        keep_freed_memory()
         with _place_for(folder, cache, [asdict(mapping), files, ingested.stamps]) as place:
             known = KnownImages([*stores, *_siblings(place, cache)], mapping)
             store = build_store(place, files, mapping, threads=plan.threads, reporter=reporter, known=known)
