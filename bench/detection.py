@@ -24,6 +24,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from noisyclean.base.log import Silent
 from noisyclean.config import ProbeConfig
+from noisyclean.data.augment import training_views
 from noisyclean.data.batches import load_pixels
 from noisyclean.data.journal import open_store
 from noisyclean.engine.checkpoint import Checkpoint
@@ -32,7 +33,6 @@ from noisyclean.engine.loop import fit
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.evaluate import true_labels
 from noisyclean.pipeline.finished import FinishedRun, open_finished
-from noisyclean.pipeline.learning import training_views
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import stored_images
 from noisyclean.robust.probe import Probe

@@ -207,6 +207,8 @@ class Plan:
     simclr: SimCLRConfig
     probe: ProbeConfig
     way: Way = "train"
+    processes: int = 1
+    """That train together, each on its part of every batch."""
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
