@@ -49,7 +49,7 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
         found.append(Check(f"speed-{row}", words, "SimCLR and DivideMix steps at 25 % of the bf16 peak"))
     few = ("--tiny",) if is_tiny else ()
     short = ("--epochs", "1", "--images", "400", "--backbone", "noisyclean_compact") if is_tiny else ("--epochs", "200")
-    simclr = ("bench/simclr.py", images, *on)
+    simclr = ("noisyclean/bench/simclr.py", images, *on)
     wanted = "device busy; findings to docs/log.md"
     found.append(Check("trace", (*simclr, "--out", str(out / "trace"), "--trace", *few), wanted))
     wanted = "under 480 s, knn_accuracy >= .84"

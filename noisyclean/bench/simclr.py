@@ -1,6 +1,6 @@
 """SimCLR on CIFAR-10's files: wall time, and how often nearest neighbours are right. One JSON object at the end.
 
-    python bench/simclr.py DATA --out OUT [--epochs 200] [--device cuda] [--trace]
+    python -m noisyclean.bench.simclr DATA --out OUT [--epochs 200] [--device cuda] [--trace]
 
 DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
 vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a

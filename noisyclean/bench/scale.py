@@ -1,6 +1,6 @@
 """How time and memory grow with the number of images: an audit of generated ones at two sizes, stage by stage.
 
-    python bench/scale.py OUT [--sizes 20000 200000] [--seconds 400]
+    python -m noisyclean.bench.scale OUT [--sizes 20000 200000] [--seconds 400]
 
 The net is trained for one epoch only, because what grows is measured, not what is found. A call stops the audit after
 SECONDS; the same call continues. Stages a call stopped in the middle are marked: their seconds are of their last part.
