@@ -26,8 +26,8 @@ __all__ = ["EASY", "EASY_REASON", "StrongViews", "agreement_beyond_chance"]
 EASY = 1 / 3
 """Cohen's kappa of the neighbours' votes with the labels, in the presets that fit a budget."""
 EASY_REASON = f"strong where neighbours in the start's features agree with the labels (kappa {EASY:.2f}), else weak"
-
 MOST_ASKED = 10_000
+"""Images whose neighbours vote."""
 
 
 class StrongViews:
@@ -53,7 +53,7 @@ class StrongViews:
         return self.data.strong if self.is_strong else self.data.weak
 
     def choose(self, epoch: int, net: nn.Module) -> None:
-        """Before the first epoch, let the neighbours in the net's features vote; one pass over a sample of the images."""
+        """Before the first epoch, let the neighbours in the net's features vote; one pass over a sample of images."""
         if epoch > 0 or self.least_agreement <= 0:
             return
         asked = replace(self.data, train_T=self.data.train_T[:: max(1, len(self.data.train_T) // MOST_ASKED)])
