@@ -4,7 +4,8 @@
 
 Each check is one `python -m noisyclean` command (or one small measurement) with its own log in OUT. A call works for
 about SECONDS and then stops; the same call continues with the checks that are not done, and a command that was stopped
-continues from its own checkpoint. The last thing printed is the table.
+continues from its own checkpoint. A check that failed is not done: it is tried again once all others have been. The
+last thing printed is the table. Exit code 0: all are done; 75: the same call has more to do; 1: only failures are left.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ class Check:
     words: tuple[str, ...]
     """After `python -m noisyclean`, or after `python` where the first one is `-c`, `-m` or a file."""
     wanted: str
+    after: str = ""
+    """The check whose files it reads."""
 
 
 def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
     """All checks, the cheap ones first."""
     images, on = str(data), ("--device", device)
-    small = ("--set", "probe.epochs=1", "--set", "probe.num_nets=1") if is_tiny else ()
-    train_small = ("--set", "budget.passes=6", "--set", "simclr.epochs=1") if is_tiny else ()
+    small = ("--set", "probe.epochs=1", "--set", "probe.num_nets=1", "--set", "simclr.epochs=0") if is_tiny else ()
     speed = ("--tiny",) if is_tiny else ()
     found = [
         Check("doctor", ("doctor", "--json"), "the accelerator's name"),
@@ -45,53 +47,86 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
     for row in ("augment", "augment-kornia", "simclr", "simclr-bf16", "dividemix", "neighbours"):
         words = ("bench", "speed", "--only", row, "--data", images, "--json", *on, *speed)
         found.append(Check(f"speed-{row}", words, "SimCLR and DivideMix steps at 25 % of the bf16 peak"))
+    few = ("--tiny",) if is_tiny else ()
+    short = ("--epochs", "1", "--images", "400", "--backbone", "noisyclean_compact") if is_tiny else ("--epochs", "200")
+    simclr = ("noisyclean/bench/simclr.py", images, *on)
+    wanted = "device busy; findings to docs/log.md"
+    found.append(Check("trace", (*simclr, "--out", str(out / "trace"), "--trace", *few), wanted))
+    wanted = "under 480 s, knn_accuracy >= .84"
+    found.append(Check("simclr-200", (*simclr, "--out", str(out / "simclr"), *short), wanted))
     audit = ("audit", images, str(data / "labels-worse.csv"), "--out", str(out / "audit"), "--json", *on, *small)
     found.append(Check("audit-worst", audit, "at most 600 s from files"))
     truth = str(data / "truth.csv")
-    found.append(Check("evaluate-worst", ("evaluate", str(out / "audit"), "--truth", truth, "--json"), "f1 >= .92"))
+    judge = ("evaluate", str(out / "audit"), "--truth", truth, "--json")
+    found.append(Check("evaluate-worst", judge, "f1 >= .92", after="audit-worst"))
+    return found + training_cells(data, out, on, is_tiny)
+
+
+def training_cells(data: Path, out: Path, on: tuple[str, ...], is_tiny: bool) -> list[Check]:
+    """Clean labels, human noise, and the noise of the published table; each from files to accuracy."""
+    images, truth = str(data), str(data / "truth.csv")
+    found = []
+    small = ("--set", "budget.passes=6", "--set", "simclr.epochs=1") if is_tiny else ()
     test = ("--test", str(data / "test.csv")) if (data / "test.csv").exists() else ()
-    cells = {"clean": truth, "worst": str(data / "labels-worse.csv")}
+    cells = {"clean": (truth, ""), "worst": (str(data / "labels-worse.csv"), "")}
     for kind, rate in NOISE[: 1 if is_tiny else None]:
         name = f"{kind}-{rate}"
-        cells[name] = str(out / f"{name}.csv")
-        words = ("corrupt", truth, "--kind", kind, "--rate", rate, "--seed", "0", "--out", cells[name])
-        found.append(Check(f"corrupt-{name}", words, ""))
-    for name, labels in cells.items():
+        cells[name] = (str(out / f"{name}.csv"), f"corrupt-{name}")
+        words = ("corrupt", truth, "--kind", kind, "--rate", rate, "--seed", "0", "--out", cells[name][0])
+        found.append(Check(f"corrupt-{name}", words, "a table"))
+    for name, (labels, after) in cells.items():
         method = "cross-entropy" if name == "clean" else "dividemix"
         where = str(out / f"train-{name}")
-        words = ("train", images, labels, "--out", where, "--method", method, "--json", *test, *on, *train_small)
-        found.append(Check(f"train-{name}", words, "clean >= .965; the published table"))
+        words = ("train", images, labels, "--out", where, "--method", method, "--json", *test, *on, *small)
+        found.append(Check(f"train-{name}", words, "clean >= .965; the published table", after=after))
     return found
 
 
 def main() -> int:
-    """Work for a while; 0 when all checks are done, 75 when the same call has more to do."""
+    """Work for a while; returns the exit code."""
     asked = arguments()
     asked.out.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + asked.seconds
     owed = checks(asked.data.resolve(), asked.out.resolve(), asked.device, asked.tiny)
-    for check in owed:
-        result = asked.out / f"{check.name}.json"
-        left = end - time.monotonic()
-        if result.exists():
-            continue
-        if left < asked.least:
+    untried = [check for check in owed if not done(asked.out, check.name) and not failed(asked.out, check.name)]
+    again = [check for check in owed if failed(asked.out, check.name)]
+    for check in [*untried, *again]:
+        if (left := end - time.monotonic()) < asked.least:
             break
-        run(check, result, left)
+        if not check.after or done(asked.out, check.after):
+            run(check, asked.out, left)
     print_table(owed, asked.out)
-    return 0 if all((asked.out / f"{check.name}.json").exists() for check in owed) else 75
+    if all(done(asked.out, check.name) for check in owed):
+        return 0
+    return 75 if any(is_open(asked.out, check) for check in owed) else 1
 
 
-def run(check: Check, result: Path, left_s: float) -> None:
-    """Run one check; its result is written when it ended by itself, else the next call continues it."""
-    own = check.words[0] not in ("-c", "-m")
+def is_open(out: Path, check: Check) -> bool:
+    """Whether a check waits for its first try, and not for one that failed."""
+    is_tried = done(out, check.name) or failed(out, check.name)
+    return not is_tried and not (check.after and failed(out, check.after))
+
+
+def done(out: Path, name: str) -> bool:
+    """Whether a check ended well."""
+    return (out / f"{name}.json").exists()
+
+
+def failed(out: Path, name: str) -> bool:
+    """Whether a check ended otherwise when it was last tried."""
+    return (out / f"{name}.failed.json").exists()
+
+
+def run(check: Check, out: Path, left_s: float) -> None:
+    """Run one check; what it printed is kept when it ended by itself, else the next call continues it."""
+    own = not check.words[0].startswith("-") and not check.words[0].endswith(".py")
     command = [sys.executable, *(("-m", "noisyclean") if own else ()), *check.words]
     print("$", " ".join(command), flush=True)
     start = time.monotonic()
-    spent = result.with_suffix(".seconds")
+    spent = out / f"{check.name}.seconds"
     before = float(spent.read_text()) if spent.exists() else 0.0
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with result.with_suffix(".log").open("a") as log:
+    with (out / f"{check.name}.log").open("a") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             printed, _ = process.communicate(timeout=left_s)
@@ -103,9 +138,16 @@ def run(check: Check, result: Path, left_s: float) -> None:
             return
     seconds = before + time.monotonic() - start
     content = {"command": command[1:], "exit_code": process.returncode, "seconds": seconds, "figures": figures(printed)}
-    temporary = result.with_suffix(".tmp")
+    is_good = process.returncode == 0
+    write(out / f"{check.name}{'' if is_good else '.failed'}.json", content)
+    (out / f"{check.name}.failed.json").unlink(missing_ok=True) if is_good else print("  failed", flush=True)
+
+
+def write(path: Path, content: dict[str, object]) -> None:
+    """A file that is whole or not there."""
+    temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(content, indent=2))
-    temporary.replace(result)
+    temporary.replace(path)
 
 
 def figures(printed: str) -> dict[str, object]:
@@ -121,12 +163,13 @@ def print_table(owed: list[Check], out: Path) -> None:
     """One line for each check: seconds, the figures that count, what is wanted."""
     print(f"\n{'check':24} {'exit':>4} {'seconds':>8}  figures")
     for check in owed:
-        path = out / f"{check.name}.json"
+        path = out / f"{check.name}{'.failed' if failed(out, check.name) else ''}.json"
         if not path.exists():
             print(f"{check.name:24} {'owed':>4} {'':8}  wanted: {check.wanted}")
             continue
-        done = json.loads(path.read_text())
-        print(f"{check.name:24} {done['exit_code']:4} {done['seconds']:8.1f}  {summary(done['figures'])}")
+        kept = json.loads(path.read_text())
+        words = f"failed, see {check.name}.log" if kept["exit_code"] else summary(kept["figures"])
+        print(f"{check.name:24} {kept['exit_code']:4} {kept['seconds']:8.1f}  {words}")
 
 
 def summary(found: dict[str, object]) -> str:
@@ -137,10 +180,13 @@ def summary(found: dict[str, object]) -> str:
         keys = ("ratio", "ours", "of_limit")
         parts += [f"{key} {row[key]:,.3g}" for key in keys if isinstance(row.get(key), int | float)]
     keys = ("accelerator", "f1", "average_precision", "auroc", "noise_rate_true", "noise_rate_estimated", "ece")
-    for key in (*keys, "test_accuracy", "selected_test_accuracy"):
+    for key in (*keys, "test_accuracy", "selected_test_accuracy", "knn_accuracy", "views_per_second"):
         value = found.get(key)
         if value is not None:
             parts.append(f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}")
+    for name, traced in found.items():
+        if isinstance(traced, dict) and "busy" in traced:
+            parts.append(f"{name} busy {traced['busy']:.0%}")
     return ", ".join(parts) or str(found.get("printed", "")).strip().rpartition("\n")[2]
 
 

@@ -161,7 +161,7 @@ class ReportConfig:
 
     num_cards: int = 200
     """Worst images shown with a thumbnail."""
-    thumbnail_px: int = 96
+    thumbnail_px: int = 160
 
     def __post_init__(self) -> None:
         _require(self.num_cards >= 0, f"report.num_cards={self.num_cards}: must not be negative")
@@ -207,6 +207,8 @@ class Plan:
     simclr: SimCLRConfig
     probe: ProbeConfig
     way: Way = "train"
+    processes: int = 1
+    """That train together, each on its part of every batch."""
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     report: ReportConfig = field(default_factory=ReportConfig)

@@ -34,3 +34,7 @@ def test_nothing_heavy_is_imported(code: str) -> None:
 
 def test_decoding_needs_no_torch() -> None:
     assert "torch" not in modules_after("import noisyclean.data.decode, noisyclean.data.store, noisyclean.data.ingest")
+
+
+def test_nets_are_imported_when_there_is_something_to_train() -> None:
+    assert not modules_after("import noisyclean.pipeline.audit") & {"timm", "torchvision", "sklearn"}

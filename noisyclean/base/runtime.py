@@ -57,7 +57,7 @@ def choose_runtime(device: str = "auto", *, threads: int | None = None, dtype: s
     torch_dtype, dtype_reason = _choose_dtype(name, dtype)
     num_threads = threads or available_cores()
     return Runtime(
-        device=torch.device(name),
+        device=torch.device(name, torch.cuda.current_device()) if name == "cuda" else torch.device(name),
         dtype=torch_dtype,
         threads=num_threads,
         reasons={

@@ -18,6 +18,7 @@ REPEATS = 5
 CONVOLUTIONS = ((256, 64, 16), (256, 128, 8), (128, 128, 16), (256, 256, 8))
 """Batch, channels and side of the 3 x 3 convolutions tried; the fastest is the peak."""
 PRODUCTS = (1024, 2048, 4096)
+LARGE_PRODUCTS = (4096, 8192, 16384)
 COPIED_BYTES = 256 * 2**20
 
 
@@ -38,7 +39,12 @@ class Limits:
 
     @cached_property
     def convolution(self) -> float:
-        """Forward and backward through a 3 x 3 convolution in the runtime's dtype, FLOP/s."""
+        """Forward and backward through a 3 x 3 convolution in the runtime's dtype, FLOP/s.
+
+        On an accelerator, whose kernels differ more from shape to shape, a product of square matrices in that dtype.
+        """
+        if self.runtime.device.type == "cuda":
+            return max(self._multiply(side, self.runtime.dtype) for side in LARGE_PRODUCTS)
         return max(self._convolve(*shape) for shape in CONVOLUTIONS)
 
     @cached_property
@@ -67,8 +73,8 @@ class Limits:
 
         return count_flops(call) / self._median_s(call)
 
-    def _multiply(self, side: int) -> float:
-        matrix = torch.randn(side, side, device=self.runtime.device)
+    def _multiply(self, side: int, dtype: torch.dtype = torch.float32) -> float:
+        matrix = torch.randn(side, side, device=self.runtime.device).to(dtype)
         return 2 * side**3 / self._median_s(lambda: matrix @ matrix)
 
     def _median_s(self, call: Callable[[], object]) -> float:

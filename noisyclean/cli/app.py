@@ -25,6 +25,7 @@ from noisyclean.cli import (
     score,
     train,
 )
+from noisyclean.cli.launch import follow_if_called
 from noisyclean.cli.render import print_error
 from noisyclean.errors import NoisycleanError
 
@@ -112,4 +113,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app()
+    if not follow_if_called():
+        app()

@@ -45,6 +45,12 @@ Size = Annotated[
 ]
 Augment = Annotated[str, typer.Option(help="auto, natural, grey, oriented (no flips) or none.", rich_help_panel=PLAN)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=PLAN)]
+Gpus = Annotated[
+    int,
+    typer.Option(
+        help="Accelerators that train together, a process for each; on a CPU, processes.", rich_help_panel=PLAN
+    ),
+]
 Encoding = Annotated[str | None, typer.Option(help="Of the table.", rich_help_panel=INPUT, show_default="found out")]
 ImageColumn = Annotated[
     str | None, typer.Option(help="Column of paths.", rich_help_panel=INPUT, show_default="found by name")

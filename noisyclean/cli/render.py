@@ -6,16 +6,17 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from noisyclean.base.log import Meter
 from noisyclean.base.shell import shell_line
+
+if TYPE_CHECKING:
+    import typer
+    from rich.progress import Progress, TaskID
 
 __all__ = ["Terminal", "next_command", "print_error", "print_json", "print_table", "same_command"]
 
@@ -36,6 +37,8 @@ class Terminal:
     @contextmanager
     def track(self, title: str, *, total: int, done: int = 0, unit: str = "") -> Iterator[Meter]:
         """A bar with throughput and time left."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         start = time.monotonic()
         columns = [
             TextColumn("{task.description}"),
@@ -84,6 +87,8 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """Two columns: what, and how much."""
+    from rich.table import Table
+
     table = Table(title=escape(title), show_header=False, title_justify="left", title_style="bold")
     table.add_column(style="dim")
     table.add_column(justify="right")

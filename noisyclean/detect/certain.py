@@ -1,4 +1,4 @@
-"""What is known for certain goes before what the evidence makes probable: verified labels and contradictions."""
+"""What is known for certain goes before what the evidence makes probable: verified labels, contradictions, blanks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import numpy as np
 
 from noisyclean.types import CONFLICT, BoolArray, FloatArray, IntArray, NoiseEstimate, SampleStats, StrArray
 
-__all__ = ["settle_conflicts", "settle_verified"]
+__all__ = ["OFF_TOPIC", "settle_blanks", "settle_conflicts", "settle_verified"]
+
+OFF_TOPIC = "off-topic"
+BLANK = 0.05
+"""Contrast, in medians of all images, below which a picture shows nothing."""
 
 
 def settle_conflicts(
@@ -37,6 +41,27 @@ def settle_conflicts(
         flagged_N=np.ones(len(rows), dtype=bool),
         issue_N=np.full(len(rows), CONFLICT, dtype=object),
         reason_N=reason_N[rows],
+    )
+
+
+def settle_blanks(stats: SampleStats, contrast_N: FloatArray) -> SampleStats:
+    """Flag the pictures that show nothing: no label is right for them.
+
+    Args:
+        stats: The fused verdict.
+        contrast_N: Standard deviation of each picture's pixels, in whatever unit.
+    """
+    median = float(np.median(contrast_N))
+    rows = np.flatnonzero(contrast_N < BLANK * median)
+    return _replace_rows(
+        stats,
+        rows,
+        p_mislabeled_N=np.ones(len(rows)),
+        flagged_N=np.ones(len(rows), dtype=bool),
+        issue_N=np.full(len(rows), OFF_TOPIC, dtype=object),
+        reason_N=np.asarray(
+            [f"a blank picture: its contrast is {contrast_N[row] / median:.1%} of the median" for row in rows], object
+        ),
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import expit, logsumexp
 
 from noisyclean.detect.calibrate import calibrate, small_class_offsets
-from noisyclean.detect.rate import RateEstimate, count_if_apart, estimate_rate
+from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
 from noisyclean.detect.recognition import settle_unrecognised
 from noisyclean.errors import UsageError
 from noisyclean.ops.pooling import balance_classes, margins, plausible_shares, pool_opinions
@@ -106,18 +106,28 @@ def fair_opinion(evidence: Evidence) -> FloatArray:
 
 def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tuple[RateEstimate, tuple[str, ...]]:
     """The noise rate; where the nets have memorised labels it is read off the images they did not learn from."""
-    top_N2 = np.partition(log_p_NC, -2, axis=1)[:, -2:]
-    confidence_N, disagrees_N = top_N2[:, 1] - top_N2[:, 0], log_p_NC.argmax(axis=1) != evidence.label_N
     held_N = _held_out(evidence)
-    learnt = estimate_rate(confidence_N[~held_N], disagrees_N[~held_N])
-    unseen = estimate_rate(confidence_N[held_N], disagrees_N[held_N]) if held_N.any() else learnt
+    learnt = _rate_of(~held_N, log_p_NC, evidence)
+    unseen = _rate_of(held_N, log_p_NC, evidence) if held_N.any() else learnt
     if unseen.low <= learnt.high:
         return count_if_apart(learnt, against_N), ()
+    disagrees_N = log_p_NC.argmax(axis=1) != evidence.label_N
     note = (
         f"the nets have memorised labels: {disagrees_N[~held_N].mean():.1%} disagree where they learnt, "
         f"{disagrees_N[held_N].mean():.1%} where they did not; the noise rate is that of the {held_N.sum():,} held out"
     )
     return unseen, (note,)
+
+
+def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> RateEstimate:
+    """The noise rate of some of the images."""
+    pooled_NC, label_N = log_p_NC[part_N], evidence.label_N[part_N]
+    top_N2 = np.partition(pooled_NC, -2, axis=1)[:, -2:]
+    estimate = estimate_rate(top_N2[:, 1] - top_N2[:, 0], pooled_NC.argmax(axis=1) != label_N)
+    if evidence.log_p_NC is None or evidence.outside_log_p_NC is None:
+        return estimate
+    opinions = evidence.log_p_NC[part_N].argmax(axis=1), evidence.outside_log_p_NC[part_N].argmax(axis=1)
+    return cap_by_agreement(estimate, label_N, opinions, evidence.num_classes)
 
 
 def _held_out(evidence: Evidence) -> BoolArray:

@@ -11,19 +11,23 @@ the labels are a little surer of the images whose label is right, which makes th
 between no growth and the growth of the line, and the interval goes from none to twice that of the line. See
 ``docs/methods/detection.md``.
 
+Where little is recognised the model errs among its surer half too, and the line is too high. Two opinions that agree
+with each other more than with the labels say how wrong the labels are at most (:func:`cap_by_agreement`).
+
 Where right and wrong labels stand clearly apart in the score, their shares are counted instead, within the interval.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from noisyclean.ops.agreement import triangulate
 from noisyclean.ops.bells import fit_bells
-from noisyclean.types import BoolArray, FloatArray
+from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["RateEstimate", "count_if_apart", "estimate_rate"]
+__all__ = ["RateEstimate", "cap_by_agreement", "count_if_apart", "estimate_rate"]
 
 SURE = 0.5
 """Share of the images that count as surer."""
@@ -32,6 +36,9 @@ NUM_BINS = 10
 Z95 = 1.96
 APART = 4.0
 """Distance of two bells, in their width, from which on fewer than one in forty of either lies nearer to the other."""
+
+VAGUE = 0.05
+"""Standard error of a cap above which it says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +74,26 @@ def estimate_rate(confidence_N: FloatArray, disagrees_N: BoolArray) -> RateEstim
     rate = carried_on(0.5)
     sampling = Z95 * np.sqrt(max(rate * (1 - rate), 1 / num) / num_sure)
     return RateEstimate(rate=rate, low=max(0.0, carried_on(0.0) - sampling), high=min(1.0, carried_on(2.0) + sampling))
+
+
+def cap_by_agreement(
+    estimate: RateEstimate, label_N: IntArray, opinions_2N: tuple[IntArray, IntArray], num_classes: int
+) -> RateEstimate:
+    """Lower an estimate to what two opinions' agreement with the labels and with each other allows.
+
+    Opinions are wrong on the same hard images, so what is triangulated is too large rather than too small: a cap. The
+    interval is not narrowed, because opinions that have learned the labels' errors make it too small.
+
+    Args:
+        estimate: What is capped.
+        label_N: Given class indices.
+        opinions_2N: Predicted class indices; neither may have memorised the labels.
+        num_classes: C.
+    """
+    most, error = triangulate(label_N, opinions_2N, num_classes)
+    if error > VAGUE or most >= estimate.rate:
+        return estimate
+    return replace(estimate, rate=most, low=min(estimate.low, max(0.0, most - Z95 * error)))
 
 
 def count_if_apart(estimate: RateEstimate, score_N: FloatArray) -> RateEstimate:

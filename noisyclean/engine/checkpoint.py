@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from noisyclean.base.files import atomic_path
+from noisyclean.engine.distributed import Share
 
 __all__ = ["Checkpoint"]
 
@@ -20,20 +21,23 @@ class Checkpoint:
     Args:
         path: The file; None keeps nothing, for trainings of seconds.
         every_s: Least number of seconds between two writes; ``NOISYCLEAN_CHECKPOINT_S``, else 20, by default.
+
+    Of several processes all read the file and the first alone writes it.
     """
 
     def __init__(self, path: Path | None, *, every_s: float | None = None) -> None:
         self.path = path
         self.every_s = float(os.environ.get("NOISYCLEAN_CHECKPOINT_S", "20")) if every_s is None else every_s
+        self._writes = path is not None and Share.current().rank == 0
         self._last_s = time.monotonic()
 
     def is_due(self) -> bool:
         """Whether it is time to write."""
-        return self.path is not None and time.monotonic() - self._last_s >= self.every_s
+        return self._writes and time.monotonic() - self._last_s >= self.every_s
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state atomically."""
-        if self.path is None:
+        if self.path is None or not self._writes:
             return
         with atomic_path(self.path) as temporary:
             torch.save(state, temporary)
@@ -41,7 +45,7 @@ class Checkpoint:
 
     def discard(self) -> None:
         """Delete the file: the training is over and its results are written."""
-        if self.path is not None:
+        if self.path is not None and self._writes:
             self.path.unlink(missing_ok=True)
 
     def load(self) -> dict[str, Any] | None:

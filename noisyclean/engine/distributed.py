@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from noisyclean.engine.neighbours import nearest_neighbours
 from noisyclean.ops.contrastive import nt_xent
 
-__all__ = ["Share", "average_gradients", "gathered_nt_xent", "sharded_neighbours"]
+__all__ = ["Share", "average_buffers", "average_gradients", "gather_shares", "gathered_nt_xent", "sharded_neighbours"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Share:
     def rows(self, total: int) -> range:
         """The neighbouring rows this process does; sizes differ by one at most."""
         return range(self.rank * total // self.num, (self.rank + 1) * total // self.num)
+
+    def samples(self, total: int) -> Tensor:
+        """The samples whose state lives here: i belongs to process i mod ``num``."""
+        return torch.arange(self.rank, total, self.num)
 
     def of(self, batch: int) -> slice:
         """The part of a batch this process takes; as large for all, the rest of the division is left out."""
@@ -92,6 +96,29 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat /= share.num
     for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
+
+
+@torch.no_grad()
+def average_buffers(model: nn.Module) -> None:
+    """Replace the statistics of normalisation layers by their mean over the processes."""
+    share = Share.current()
+    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    for buffer in buffers if share.num > 1 else ():
+        dist.all_reduce(buffer)
+        buffer /= share.num
+
+
+def gather_shares(own: Tensor, total: int) -> Tensor:
+    """What every process knows of its :meth:`Share.samples`, put together in the order of the samples."""
+    share = Share.current()
+    if share.num == 1:
+        return own
+    sizes = [len(Share(rank, share.num).samples(total)) for rank in range(share.num)]
+    parts = _gather_rows(own, sizes).split(sizes)
+    whole = own.new_empty(total, *own.shape[1:])
+    for rank, part in enumerate(parts):
+        whole[rank :: share.num] = part
+    return whole
 
 
 class _GatherRows(torch.autograd.Function):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import Pixels
+from noisyclean.engine.fold import folded
 
 __all__ = ["embed", "evaluation_views", "log_probabilities", "pooled_features"]
 
@@ -28,25 +29,30 @@ def evaluation_views(augmentation: Augmentation, size_px: int) -> tuple[FixedVie
 
 
 @torch.inference_mode()
-def log_probabilities(net: nn.Module, pixels: Pixels, views: tuple[FixedView, ...], runtime: Runtime) -> Tensor:
-    """Log class probabilities of every image, averaged over views (a geometric mean), normalised again.
+def log_probabilities(
+    net: nn.Module, pixels: Pixels, views: tuple[FixedView, ...], runtime: Runtime, rows: Tensor | None = None
+) -> Tensor:
+    """Log class probabilities of some images, averaged over views (a geometric mean), normalised again.
 
     Args:
         net: A classifier; left in eval mode.
         pixels: The images.
         views: At least one.
         runtime: Device and dtype of the passes.
+        rows: The images asked about; all by default.
 
     Returns:
-        Shape (N, C), float32, on the device.
+        Shape (len(rows), C), float32, on the device.
     """
     net.eval()
+    quick = folded(net)
+    rows = torch.arange(len(pixels)) if rows is None else rows
     parts: list[Tensor] = []
-    for index_B in torch.arange(len(pixels), device=runtime.device).split(_batch(pixels)):
+    for index_B in rows.to(runtime.device).split(_batch(pixels)):
         total_BC = torch.zeros(())
         for view in views:
             with runtime.autocast():
-                logits_BC = net(pixels.fixed(index_B, view))
+                logits_BC = quick(pixels.fixed(index_B, view))
             total_BC = total_BC.to(logits_BC.device) + logits_BC.float().log_softmax(dim=1)
         parts.append((total_BC / len(views)).log_softmax(dim=1))
     return torch.cat(parts)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from noisyclean.base.log import Reporter
 from noisyclean.engine.checkpoint import Checkpoint
+from noisyclean.engine.distributed import Share
 from noisyclean.errors import Interrupted, NoisycleanError
 
 __all__ = ["Task", "fit"]
@@ -134,9 +135,12 @@ def _require_finite(title: str, at: _Position) -> None:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event the loop looks at between steps; a second one stops at once."""
+    """Turn Ctrl-C and SIGTERM into an event the loop looks at between steps; a second one stops at once.
+
+    Of several processes the first alone listens: the others end when it does.
+    """
     stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or Share.current().rank > 0:
         yield stop
         return
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from noisyclean.base.log import Reporter, Silent
+from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import Plan, read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
+from noisyclean.engine.team import gathered, team_size
 from noisyclean.pipeline.detecting import score_stage
 from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
@@ -48,6 +50,7 @@ def audit(
     size: int | None = None,
     augment: str = "auto",
     device: str = "auto",
+    gpus: int = 1,
     seed: int = 0,
     encoding: str | None = None,
     image_column: str | None = None,
@@ -86,6 +89,7 @@ def audit(
         size: Side in pixels every image is resized to.
         augment: ``auto``, ``natural``, ``grey``, ``oriented`` or ``none``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        gpus: Processes that train and look for neighbours together, one for each accelerator.
         seed: Of everything random.
         encoding: Of the table.
         image_column: Name of the column of paths.
@@ -141,6 +145,7 @@ def audit(
         size=size,
         augment=augment,
         device=device,
+        processes=team_size(gpus),
         seed=seed,
         max_bad=max_bad,
         embeddings=str(Path(embeddings).absolute()) if embeddings else None,
@@ -163,7 +168,8 @@ def audit(
         run.claim("audit", inputs, describe=described)
         if earlier is not None:
             begin_round(earlier, run, request)
-        return _run(run, ingested, request, inputs, earlier, cache_folder(cache), reporter)
+        with gathered(gpus, choose_runtime(request.device).device.type):
+            return _run(run, ingested, request, inputs, earlier, cache_folder(cache), reporter)
 
 
 def _read(

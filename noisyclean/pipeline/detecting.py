@@ -13,7 +13,8 @@ from noisyclean.base.files import write_npz
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import use_threads
 from noisyclean.config import Plan, ScoreConfig
-from noisyclean.detect.certain import settle_conflicts, settle_verified
+from noisyclean.data.contrast import contrasts
+from noisyclean.detect.certain import settle_blanks, settle_conflicts, settle_verified
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.signal import signals
 from noisyclean.pipeline.learning import Learned
@@ -68,6 +69,7 @@ def settle_certain(stats: SampleStats, prepared: Prepared) -> SampleStats:
         is_settled_N=conflicts.is_settled_N,
         reason_N=conflicts.reason_N,
     )
+    stats = settle_blanks(stats, contrasts(prepared.images_NHWI))
     return stats if table.verified_N is None else settle_verified(stats, table.label_N, table.verified_N)
 
 

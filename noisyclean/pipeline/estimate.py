@@ -17,7 +17,7 @@ from noisyclean.data.decode import UnreadableImage, decode
 from noisyclean.data.ingest import Ingested
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.given import check_given
-from noisyclean.pipeline.plan import PlanRequest, decide_plan
+from noisyclean.pipeline.plan import EVALUATION_SHARE, PlanRequest, decide_plan, evaluation_epochs
 from noisyclean.pipeline.preparing import pixel_mapping, refuse_too_many
 
 __all__ = ["estimate", "time_decoding", "time_step"]
@@ -25,8 +25,6 @@ __all__ = ["estimate", "time_decoding", "time_step"]
 SCHEMA_VERSION = 1
 TIMED_IMAGES = 32
 TIMED_STEPS = 2
-FORWARD_SHARE = 1 / 3
-"""Of a training step's time, what an evaluation of the same images takes."""
 FIXED_MEMORY_BYTES = 700 * 2**20
 """Of the libraries, before any image."""
 ROW_BYTES = 600
@@ -119,8 +117,8 @@ def time_step(plan: Plan, num_classes: int) -> tuple[float, int]:
 def _image_passes(plan: Plan, num: int) -> float:
     """Training passes of all stages, evaluations counted as the share of a pass that they are."""
     if plan.way != "train":
-        return num * FORWARD_SHARE if plan.way == "frozen" else 0
-    probe = plan.probe.num_nets * (plan.probe.epochs + plan.probe.num_recordings * FORWARD_SHARE)
+        return num * EVALUATION_SHARE if plan.way == "frozen" else 0
+    probe = plan.probe.num_nets * (plan.probe.epochs + evaluation_epochs(plan.probe.num_recordings))
     return num * (probe + 2 * plan.simclr.epochs)
 
 

@@ -1,96 +1,150 @@
-"""What the networks of an audit do on the device: SimCLR, then the probe's training with its record."""
+"""The trainings of an audit, each done by all processes of a team together; the first alone writes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from noisyclean.base.files import atomic_path, write_npz
-from noisyclean.base.log import Reporter
+from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import training_views
 from noisyclean.data.batches import Pixels, load_pixels
+from noisyclean.data.journal import open_store
 from noisyclean.engine.checkpoint import Checkpoint
+from noisyclean.engine.distributed import Share
 from noisyclean.engine.loop import fit
+from noisyclean.engine.team import call_team
 from noisyclean.nn import create_backbone
-from noisyclean.pipeline.preparing import Prepared
+from noisyclean.pipeline.machine import machine
+from noisyclean.pipeline.preparing import Prepared, kept_images
 from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.probe import Probe
-from noisyclean.types import FloatArray
+from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["pretrain_backbone", "save_weights", "train_net"]
+__all__ = ["JOBS", "TrainingSet", "save_weights", "train_net", "train_simclr"]
 
 
-def pretrain_backbone(folder: Path, prepared: Prepared, plan: Plan, runtime: Runtime, reporter: Reporter) -> Path:
-    """SimCLR on the images; the weights are written to ``backbone.safetensors``."""
-    pixels, label_N = _on_device(prepared, runtime)
-    net = create_backbone(plan.backbone, num_classes=0, seed=plan.seed, key=("simclr",)).to(runtime.device)
-    task = SimCLR(
-        pixels=pixels,
-        label_N=label_N,
-        net=net,
-        augmentation=training_views(plan.augment, is_strong=True),
-        config=plan.simclr,
-        runtime=runtime,
-        seed=plan.seed,
-    )
-    checkpoint = Checkpoint(folder / "checkpoint.pt")
-    history = fit(task, title="simclr", num_epochs=plan.simclr.epochs, checkpoint=checkpoint, reporter=reporter)
-    reporter.say("simclr: " + ", ".join(f"{name} {value:.3f}" for name, value in history[-1].items()))
-    weights = save_weights(net, folder / "backbone.safetensors")
-    checkpoint.discard()
-    return weights
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """What every process of a team opens for itself: the decoded images, by where they are, and their labels."""
+
+    store: Path
+    kept_L: BoolArray
+    label_N: IntArray
+    num_classes: int
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> TrainingSet:
+        """The usable rows of a run."""
+        table = prepared.table
+        return cls(
+            store=prepared.store.resolve(),
+            kept_L=prepared.kept_L,
+            label_N=table.label_N,
+            num_classes=table.num_classes,
+        )
+
+    def on_device(self, runtime: Runtime) -> tuple[Pixels, Tensor]:
+        """Images and labels where they are trained on."""
+        images_NHWI = kept_images(open_store(self.store).images_NHWI, self.kept_L)
+        return load_pixels(images_NHWI, runtime.device), torch.from_numpy(self.label_N).to(runtime.device)
+
+
+def train_simclr(data: TrainingSet, folder: Path, plan: Plan, *, reporter: Reporter) -> Path:
+    """Pre-train a backbone on the images, labels ignored; returns its weights' file."""
+    call_team("simclr", data=data, folder=folder.resolve(), plan=plan)
+    return _train_simclr(data, folder, plan, reporter)
 
 
 def train_net(
-    index: int,
+    data: TrainingSet,
     folder: Path,
-    prepared: Prepared,
+    plan: Plan,
+    *,
+    index: int,
     start: Path | None,
     weight_N: FloatArray,
-    plan: Plan,
-    runtime: Runtime,
     reporter: Reporter,
 ) -> None:
-    """Train one of the probe's nets, from pre-trained weights if any; leave its average and the record."""
-    pixels, label_N = _on_device(prepared, runtime)
-    net = create_backbone(
-        plan.backbone, num_classes=prepared.table.num_classes, seed=plan.seed, key=("probe", index)
-    ).to(runtime.device)
-    if start is not None:
-        net.load_state_dict(load_file(start), strict=False)
-    task = Probe(
-        pixels=pixels,
-        label_N=label_N,
-        weight_N=torch.from_numpy(weight_N).to(runtime.device),
-        net=net,
-        net_index=index,
-        augmentation=training_views(plan.augment, is_strong=False),
-        config=plan.probe,
-        runtime=runtime,
-        seed=plan.seed,
-    )
-    checkpoint = Checkpoint(folder / f"net-{index}.checkpoint.pt")
-    fit(
-        task,
-        title=f"probe {index + 1} of {plan.probe.num_nets}",
-        num_epochs=plan.probe.epochs,
-        checkpoint=checkpoint,
-        reporter=reporter,
-    )
-    save_weights(task.average.model, folder / f"net-{index}.safetensors")
-    record = {name: tensor.numpy() for name, tensor in vars(task.record()).items()}
-    write_npz(folder / f"net-{index}.npz", record)
+    """Train one of the probe's nets and write what it recorded.
+
+    Args:
+        data: Images and labels.
+        folder: Of the stage.
+        plan: Backbone, views, counts and rates.
+        index: Which net.
+        start: Weights of the backbone to start from; random ones by default.
+        weight_N: How much each image counts.
+        reporter: Hears about the progress.
+    """
+    start = None if start is None else start.resolve()
+    call_team("net", data=data, folder=folder.resolve(), plan=plan, index=index, start=start, weight_N=weight_N)
+    _train_net(data, folder, plan, index, start, weight_N, reporter)
+
+
+def _train_simclr(data: TrainingSet, folder: Path, plan: Plan, reporter: Reporter) -> Path:
+    with machine(plan, is_shared=True) as runtime:
+        pixels, label_N = data.on_device(runtime)
+        net = create_backbone(plan.backbone, num_classes=0, seed=plan.seed, key=("simclr",)).to(runtime.device)
+        task = SimCLR(
+            pixels=pixels,
+            label_N=label_N,
+            net=net,
+            augmentation=training_views(plan.augment, is_strong=True),
+            config=plan.simclr,
+            runtime=runtime,
+            seed=plan.seed,
+        )
+        checkpoint = Checkpoint(folder / "checkpoint.pt")
+        history = fit(task, title="simclr", num_epochs=plan.simclr.epochs, checkpoint=checkpoint, reporter=reporter)
+    reporter.say("simclr: " + ", ".join(f"{name} {value:.3f}" for name, value in history[-1].items()))
+    path = folder / "backbone.safetensors"
+    if Share.current().rank == 0:
+        save_weights(net, path)
     checkpoint.discard()
+    return path
 
 
-def _on_device(prepared: Prepared, runtime: Runtime) -> tuple[Pixels, torch.Tensor]:
-    pixels = load_pixels(prepared.images_NHWI, runtime.device)
-    return pixels, torch.from_numpy(prepared.table.label_N).to(runtime.device)
+def _train_net(
+    data: TrainingSet,
+    folder: Path,
+    plan: Plan,
+    index: int,
+    start: Path | None,
+    weight_N: FloatArray,
+    reporter: Reporter,
+) -> None:
+    with machine(plan, is_shared=True) as runtime:
+        pixels, label_N = data.on_device(runtime)
+        net = create_backbone(plan.backbone, num_classes=data.num_classes, seed=plan.seed, key=("probe", index))
+        if start is not None:
+            net.load_state_dict(load_file(start), strict=False)
+        task = Probe(
+            pixels=pixels,
+            label_N=label_N,
+            weight_N=torch.from_numpy(weight_N).to(runtime.device),
+            net=net.to(runtime.device),
+            net_index=index,
+            augmentation=training_views(plan.augment, is_strong=False),
+            config=plan.probe,
+            runtime=runtime,
+            seed=plan.seed,
+        )
+        checkpoint = Checkpoint(folder / f"net-{index}.checkpoint.pt")
+        title = f"probe {index + 1} of {plan.probe.num_nets}"
+        fit(task, title=title, num_epochs=plan.probe.epochs, checkpoint=checkpoint, reporter=reporter)
+        record = {name: tensor.numpy() for name, tensor in vars(task.record()).items()}
+    if Share.current().rank == 0:
+        save_weights(task.average.model, folder / f"net-{index}.safetensors")
+        write_npz(folder / f"net-{index}.npz", record)
+    checkpoint.discard()
 
 
 def save_weights(net: nn.Module, path: Path) -> Path:
@@ -98,3 +152,17 @@ def save_weights(net: nn.Module, path: Path) -> Path:
     with atomic_path(path) as temporary:
         save_file({name: tensor.contiguous().cpu() for name, tensor in net.state_dict().items()}, temporary)
     return path
+
+
+def _follow_simclr(*, data: TrainingSet, folder: Path, plan: Plan) -> None:
+    _train_simclr(data, folder, plan, Silent())
+
+
+def _follow_net(
+    *, data: TrainingSet, folder: Path, plan: Plan, index: int, start: Path | None, weight_N: FloatArray
+) -> None:
+    _train_net(data, folder, plan, index, start, weight_N, Silent())
+
+
+JOBS: Mapping[str, Callable[..., object]] = {"simclr": _follow_simclr, "net": _follow_net}
+"""What the first process of a team calls the others to."""

@@ -12,7 +12,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.base.randomness import seed_from
 from noisyclean.config import Plan
 from noisyclean.pipeline.embedding import Embedded
-from noisyclean.pipeline.machine import machine, training_settings
+from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, TakenOver, run_stage
@@ -51,10 +51,9 @@ def pretrain_stage(
         return None
 
     def work(folder: Path) -> list[Path]:
-        from noisyclean.pipeline.fitting import pretrain_backbone
+        from noisyclean.pipeline.fitting import TrainingSet, train_simclr
 
-        with machine(plan) as runtime:
-            return [pretrain_backbone(folder, prepared, plan, runtime, reporter)]
+        return [train_simclr(TrainingSet.of(prepared), folder, plan, reporter=reporter)]
 
     settings = training_settings(plan) | {"simclr": asdict(plan.simclr)}
     inputs = {"prepare": prepared.stage.fingerprint}
@@ -78,12 +77,12 @@ def probe_stage(
     weights = None if start is None else start.folder / "backbone.safetensors"
 
     def work(folder: Path) -> list[Path]:
-        from noisyclean.pipeline.fitting import train_net
+        from noisyclean.pipeline.fitting import TrainingSet, train_net
 
-        with machine(plan) as runtime:
-            for index in range(plan.probe.num_nets):
-                if not (folder / f"net-{index}.npz").exists():
-                    train_net(index, folder, prepared, weights, weight_N, plan, runtime, reporter)
+        data = TrainingSet.of(prepared)
+        for index in range(plan.probe.num_nets):
+            if not (folder / f"net-{index}.npz").exists():
+                train_net(data, folder, plan, index=index, start=weights, weight_N=weight_N, reporter=reporter)
         stems = [f"net-{index}" for index in range(plan.probe.num_nets)]
         return [folder / f"{stem}{end}" for stem in stems for end in (".npz", ".safetensors")]
 

@@ -7,19 +7,23 @@ from contextlib import contextmanager
 
 from noisyclean.base.runtime import Runtime, choose_runtime, keep_freed_memory, use_threads
 from noisyclean.config import Plan
+from noisyclean.engine.distributed import Share
 
 __all__ = ["machine", "training_settings"]
 
 
 @contextmanager
-def machine(plan: Plan) -> Iterator[Runtime]:
-    """The plan's device, with the plan's number of threads."""
-    runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
+def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
+    """The plan's device, with the plan's number of threads, and in a part that processes share with a share of them."""
+    threads = max(1, plan.threads // Share.current().num) if is_shared else plan.threads
+    runtime = choose_runtime(plan.device, threads=threads, dtype=plan.dtype)
     keep_freed_memory()
-    with use_threads(plan.threads):
+    with use_threads(threads):
         yield runtime
 
 
 def training_settings(plan: Plan) -> dict[str, object]:
     """What every training depends on."""
-    return {name: getattr(plan, name) for name in ("seed", "device", "dtype", "threads", "backbone", "augment")}
+    return {
+        name: getattr(plan, name) for name in ("seed", "device", "dtype", "threads", "processes", "backbone", "augment")
+    }

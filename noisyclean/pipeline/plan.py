@@ -12,13 +12,15 @@ from typing import Any
 from noisyclean.base.files import read_json, write_json
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, Way, overlay
+from noisyclean.data.augment import weak
 from noisyclean.data.depth import choose_window
+from noisyclean.engine.inference import evaluation_views
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.origin import Origin, native_size_px, resolve_origin
 from noisyclean.pipeline.sizing import choose_size
 from noisyclean.types import LabelTable
 
-__all__ = ["PlanRequest", "decide_plan", "keep_plan", "settle_plan"]
+__all__ = ["EVALUATION_SHARE", "PlanRequest", "decide_plan", "evaluation_epochs", "keep_plan", "settle_plan"]
 
 MANY_IMAGES = 10_000
 """From here on images need no more epochs than the preset's."""
@@ -26,6 +28,11 @@ MOST_EPOCHS = 40
 LEAST_STEPS = 56
 """Of an epoch, where the images are enough for that many batches."""
 LEAST_BATCH = 8
+ENOUGH_HELD_OUT = 250
+"""Images no net learns from, enough to notice memorised labels by."""
+MOST_HELD_OUT = 0.05
+EVALUATION_SHARE = 1 / 4
+"""Of a training pass's time, what an evaluation of the same images takes: measured 9,300 against 2,400 images/s."""
 PEAK_LR = 0.2
 """At a batch of 128; falls with the square root of the batch."""
 
@@ -40,6 +47,8 @@ class PlanRequest:
     size: int | None = None
     augment: str = "auto"
     device: str = "auto"
+    processes: int = 1
+    """That train together."""
     seed: int = 0
     max_bad: float = 0.1
     embeddings: str | None = None
@@ -101,6 +110,7 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
         device=runtime.device.type,
         dtype=str(runtime.dtype).removeprefix("torch."),
         threads=runtime.threads,
+        processes=request.processes,
         backbone=backbone,
         augment=augment,
         prepare=PrepareConfig(size_px=size_px, black=black, white=white, max_bad=request.max_bad),
@@ -171,14 +181,20 @@ def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeCon
     most = 128 if is_small_machine else 256
     batch = min(most, max(LEAST_BATCH, 2 ** int(math.log2(max(num / LEAST_STEPS, 1)))))
     lr = round(PEAK_LR * math.sqrt(batch / 128), 4)
+    nets = f"{num_nets} nets" if num_nets > 1 else "1 net"
+    evaluation = evaluation_epochs(ProbeConfig.num_recordings)
     reason = (
-        f"{num_nets} nets of {epochs} epochs in batches of {batch}"
-        if num_nets > 1
-        else (f"1 net of {epochs} epochs in batches of {batch}")
+        f"{nets} of {epochs} epochs in batches of {batch}, each judging at the cost of {evaluation:.1f} epochs more"
     )
     if epochs == MOST_EPOCHS:
         reason += ": more epochs of so few images would memorise their labels"
-    return ProbeConfig(num_nets=num_nets, epochs=epochs, batch=batch, lr=lr), reason
+    held_out = min(MOST_HELD_OUT, round(ENOUGH_HELD_OUT / num, 4))
+    return ProbeConfig(num_nets=num_nets, epochs=epochs, batch=batch, lr=lr, held_out=held_out), reason
+
+
+def evaluation_epochs(num_recordings: int) -> float:
+    """What a net's recordings cost, in training epochs: every image under each view that is averaged over."""
+    return num_recordings * len(evaluation_views(weak(), size_px=32)) * EVALUATION_SHARE
 
 
 def _choose_augment(asked: str) -> tuple[str, str]:

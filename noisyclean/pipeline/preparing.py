@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from noisyclean.base.files import exclusive_lock, fingerprint, write_text
 from noisyclean.base.log import Reporter
+from noisyclean.base.runtime import keep_freed_memory
 from noisyclean.config import Plan
 from noisyclean.data.conflicts import Conflicts, find_conflicts
 from noisyclean.data.decode import PixelMapping
@@ -32,6 +33,7 @@ from noisyclean.types import BoolArray, LabelTable, StrArray
 __all__ = [
     "Prepared",
     "cache_folder",
+    "kept_images",
     "pixel_mapping",
     "prepare_stage",
     "quarantine_csv",
@@ -53,6 +55,10 @@ class Prepared:
     table: LabelTable
     """The usable rows; N from here on."""
     images_NHWI: NDArray[np.uint8]
+    store: Path
+    """Where the decoded images of all listed rows are."""
+    kept_L: BoolArray
+    """Which of those can be used."""
     content_N: StrArray
     """SHA-256 of each usable file; equal where two files are the same picture."""
     conflicts: Conflicts
@@ -111,6 +117,7 @@ def prepare_stage(
 
     def work(folder: Path) -> list[Path]:
         refuse_too_many(ingested, ingested.problem_N, plan.prepare.max_bad)
+        keep_freed_memory()
         with _place_for(folder, cache, [asdict(mapping), files, ingested.stamps]) as place:
             known = KnownImages([*stores, *_siblings(place, cache)], mapping)
             store = build_store(place, files, mapping, threads=plan.threads, reporter=reporter, known=known)
@@ -136,12 +143,19 @@ def prepare_stage(
         everything=table,
         usable_N=usable_N,
         table=select_rows(table, usable_N),
-        images_NHWI=store.images_NHWI if usable_N.all() else store.images_NHWI[kept],
+        images_NHWI=kept_images(store.images_NHWI, kept),
+        store=stored_images(run),
+        kept_L=kept,
         content_N=store.content_N[kept],
         conflicts=find_conflicts(select_rows(table, usable_N), store.content_N[kept]),
         facts=ingested.facts,
         notes=notes,
     )
+
+
+def kept_images(images_LHWI: NDArray[np.uint8], kept_L: BoolArray) -> NDArray[np.uint8]:
+    """The usable images of a store; a memory map where all are."""
+    return images_LHWI if kept_L.all() else images_LHWI[kept_L]
 
 
 def warn_before_decoding(ingested: Ingested, reporter: Reporter) -> None:

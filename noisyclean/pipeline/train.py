@@ -183,9 +183,8 @@ def train(
     ingested = _read(asked, table, reporter)
     if dry_run:
         plan = decide_train_plan(request, method, asked.origin, ingested.table)
-        return estimate_training(
-            ingested, plan, out=Path(out), num_trainings=num_trainings(plan.method) if compare else 1, reporter=reporter
-        )
+        count = num_trainings(plan.method) if compare else 1
+        return estimate_training(ingested, plan, out=Path(out), num_trainings=count, reporter=reporter)
     with open_run(Path(out), overwrite=overwrite) as run:
         return _run(run, asked, ingested, _claim(run, asked, table, ingested), reporter)
 

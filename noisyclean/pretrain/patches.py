@@ -76,6 +76,11 @@ class PatchFeatures:
             num_regions=num_regions,
         )
 
+    @property
+    def num_features(self) -> int:
+        """Dimensions of a feature vector."""
+        return len(self.bias_K) * self.num_regions**2
+
     def __call__(self, pixels: Pixels, index_B: Tensor, runtime: Runtime, view: FixedView | None = None) -> Tensor:
         """Features of some images, shape (B, regions * filters), float32."""
         x_BIHW = pixels.fixed(index_B, view or FixedView()).contiguous()

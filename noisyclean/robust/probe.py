@@ -19,6 +19,7 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.config import ProbeConfig
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
+from noisyclean.engine.distributed import Share, average_buffers, average_gradients, gather_shares
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.engine.optim import one_cycle, set_rate, sgd
 from noisyclean.nn.ema import WeightAverage
@@ -77,6 +78,7 @@ class Probe:
         self.config = config
         self.runtime = runtime
         self.seed = seed
+        self.share = Share.current()
         self.key = ("probe", net_index)
         self.batches = ShuffledBatches(len(label_N), config.batch, device=runtime.device, seed=seed, key=self.key)
         self.num_classes: int = net.num_classes  # type: ignore[assignment]
@@ -91,8 +93,9 @@ class Probe:
 
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
         """One step on a mixed batch of augmented images."""
-        draw = generator(self.runtime.device, self.seed, *self.key, epoch, step)
-        index_B = self.batches.rows(epoch, step)
+        key = (epoch, step, self.share.rank) if self.share.num > 1 else (epoch, step)
+        draw = generator(self.runtime.device, self.seed, *self.key, *key)
+        index_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
         x_BIHW = self.pixels.random(index_B, self.augmentation, draw)
         target_BC = nn.functional.one_hot(self.label_N[index_B], self.num_classes) * self.weight_N[index_B, None]
         if self.config.mixup_alpha > 0:
@@ -105,6 +108,7 @@ class Probe:
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients(self.net.parameters())
         self.optimizer.step()
         self.average.update()
         return {"loss": loss}
@@ -121,7 +125,7 @@ class Probe:
             loss_EN=torch.stack([entry["loss_N"] for entry in self._recorded]),
             margin_EN=torch.stack([entry["margin_N"] for entry in self._recorded]),
             log_p_NC=torch.stack([entry["log_p_NC"] for entry in self._recorded]).mean(dim=0).log_softmax(dim=1),
-            z_ND=embed(self.average.model, self.pixels, torch.arange(len(self.label_N)), self.runtime).cpu(),
+            z_ND=self._gather(embed(self.average.model, self.pixels, self._own_samples(), self.runtime)),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -143,11 +147,18 @@ class Probe:
         self._recorded = list(state["recorded"])
 
     def _record(self) -> dict[str, Tensor]:
-        """Ask the averaged net about every image."""
+        """Ask the averaged net about every image; each process about its own."""
         net = self.average.model
+        average_buffers(net)
         views = evaluation_views(self.augmentation, self.pixels.size_px)
-        log_p_NC = log_probabilities(net, self.pixels, views, self.runtime)
-        return {name: value.cpu() for name, value in opinion_on_labels(log_p_NC, self.label_N).items()}
+        log_p_NC = self._gather(log_probabilities(net, self.pixels, views, self.runtime, self._own_samples()))
+        return opinion_on_labels(log_p_NC, self.label_N.cpu())
+
+    def _own_samples(self) -> Tensor:
+        return self.share.samples(len(self.label_N))
+
+    def _gather(self, own: Tensor) -> Tensor:
+        return gather_shares(own, len(self.label_N)).cpu()
 
 
 def recording_epochs(num_epochs: int, num_recordings: int) -> frozenset[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from noisyclean.detect.rate import RateEstimate, count_if_apart, estimate_rate
+from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2, 0.45])
@@ -51,3 +51,25 @@ def test_bells_that_stand_apart_are_counted_within_the_interval() -> None:
     assert count_if_apart(start, draw.normal(0, 1, 5_000) + 2 * is_wrong) == start
     narrow = RateEstimate(rate=0.1, low=0.08, high=0.12)
     assert count_if_apart(narrow, draw.normal(0, 1, 5_000) + 8 * is_wrong).rate == 0.12
+
+
+def test_two_weak_opinions_that_agree_cap_the_rate() -> None:
+    draw = np.random.default_rng(4)
+    true = draw.integers(0, 10, 10_000)
+    label, first, second = (
+        np.where(draw.random(10_000) < wrong, draw.integers(0, 10, 10_000), true) for wrong in (0.4, 0.5, 0.5)
+    )
+    wrong = np.mean(label != true)
+    capped = cap_by_agreement(RateEstimate(rate=0.6, low=0.5, high=0.7), label, (first, second), 10)
+    assert capped.rate == pytest.approx(wrong, abs=0.03)
+    assert capped.low < wrong < capped.high
+    low = RateEstimate(rate=0.2, low=0.1, high=0.3)
+    assert cap_by_agreement(low, label, (first, second), 10) == low
+
+
+def test_an_opinion_that_hardly_sees_anything_caps_nothing() -> None:
+    draw = np.random.default_rng(2)
+    true = draw.integers(0, 4, 400)
+    guesses = np.where(draw.random(400) < 0.04, true, draw.integers(0, 4, 400))
+    start = RateEstimate(rate=0.3, low=0.2, high=0.4)
+    assert cap_by_agreement(start, true, (true, guesses), 4) == start

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import log_softmax
 
 from noisyclean.detect.fuse import fuse
-from noisyclean.detect.recognition import AMBIGUOUS, NOT_RECOGNISABLE
+from noisyclean.detect.recognition import AMBIGUOUS, NOT_RECOGNISABLE, settle_unrecognised
 from noisyclean.types import Evidence, SampleStats
 
 CLASSES = ("ant", "bee", "cat", "fog")
@@ -39,7 +39,7 @@ def judged(strength: float, *, meaningless: bool = False, merged: bool = False) 
 
 def test_a_class_nobody_recognises_is_not_accused() -> None:
     evidence, stats = judged(4.0, meaningless=True)
-    settled = fuse(evidence, {}, classes=CLASSES)
+    settled = settle_unrecognised(stats, evidence, CLASSES)
     fog = evidence.label_N == 3
     assert stats.flagged_N[fog].any()
     assert not settled.flagged_N[fog].any()

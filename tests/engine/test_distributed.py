@@ -13,14 +13,22 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from noisyclean.base.runtime import Runtime
-from noisyclean.config import SimCLRConfig
+from noisyclean.config import ProbeConfig, SimCLRConfig
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import load_pixels
-from noisyclean.engine.distributed import Share, average_gradients, gathered_nt_xent, sharded_neighbours
+from noisyclean.engine.distributed import (
+    Share,
+    average_buffers,
+    average_gradients,
+    gather_shares,
+    gathered_nt_xent,
+    sharded_neighbours,
+)
 from noisyclean.engine.neighbours import nearest_neighbours
 from noisyclean.nn import create_backbone
 from noisyclean.ops.contrastive import nt_xent
 from noisyclean.pretrain.simclr import SimCLR
+from noisyclean.robust.probe import Probe
 
 NUM, DIM, BATCH = 41, 6, 8
 
@@ -56,6 +64,21 @@ def gradient_of_two(folder: Path) -> None:
     torch.save([total / 2, *(parameter.grad for parameter in net.parameters())], folder / f"{dist.get_rank()}.pt")
 
 
+def statistics_of_two(folder: Path) -> None:
+    norm = nn.BatchNorm1d(3)
+    norm.running_mean.fill_(dist.get_rank())  # type: ignore[union-attr]
+    average_buffers(norm)
+    samples = Share.current().samples(NUM)
+    torch.save([norm.running_mean, gather_shares(samples * 10, NUM)], folder / f"{dist.get_rank()}.pt")
+
+
+def probe_of_two(folder: Path) -> None:
+    task = probe()
+    task.step(0, 0)
+    task.end_epoch(0)
+    torch.save(list(vars(task.record()).values()), folder / f"{dist.get_rank()}.pt")
+
+
 def simclr_of_two(folder: Path) -> None:
     task = simclr()
     for step in range(2):
@@ -73,6 +96,21 @@ def simclr() -> SimCLR:
         augmentation=Augmentation(),
         config=SimCLRConfig(epochs=1, batch=16),
         runtime=runtime,
+        seed=0,
+    )
+
+
+def probe() -> Probe:
+    like = simclr()
+    return Probe(
+        pixels=like.pixels,
+        label_N=torch.arange(32) % 2,
+        weight_N=torch.ones(32),
+        net=create_backbone("noisyclean_compact", num_classes=2, seed=0),
+        net_index=0,
+        augmentation=Augmentation(),
+        config=ProbeConfig(num_nets=1, epochs=1, batch=16, num_recordings=1),
+        runtime=like.runtime,
         seed=0,
     )
 
@@ -124,3 +162,16 @@ def test_simclr_keeps_the_weights_of_two_processes_equal(tmp_path: Path) -> None
     first, second = in_two(simclr_of_two, tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, before, strict=True))
+
+
+def test_statistics_are_averaged_and_samples_put_in_order(tmp_path: Path) -> None:
+    for mean, gathered in in_two(statistics_of_two, tmp_path):
+        assert torch.equal(mean, torch.full((3,), 0.5))
+        assert torch.equal(gathered, torch.arange(NUM) * 10)
+
+
+def test_both_processes_hold_the_records_of_all_samples(tmp_path: Path) -> None:
+    first, second = in_two(probe_of_two, tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert first[0].shape == (1, 32)
+    assert first[3].shape[0] == 32

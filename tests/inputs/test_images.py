@@ -276,3 +276,14 @@ def test_a_cache_is_shared_between_runs(case: Case, monkeypatch: pytest.MonkeyPa
     assert "decode" not in same.stderr
     other = case.audit(case.table(rows_of(names=NAMES[:10]), "other.csv"), out="other")
     assert decoded(other.stderr) == (0, 10)
+
+
+def test_a_blank_picture_is_off_topic(case: Case) -> None:
+    Image.new("RGB", (SIZE, SIZE), (200, 10, 10)).save(case.images / "blank.png")
+    label = rows_of().splitlines()[1].rpartition(",")[2]
+    done = case.audit(case.table(rows_of() + f"blank.png,{label}\n"))
+    assert done.exit_code == 0, done.stderr
+    worst = pd.read_csv(case.root / "run" / "flagged.csv", dtype=str, encoding="utf-8-sig").iloc[0]
+    assert worst["image_path"] == "blank.png"
+    assert worst["issue_type"] == "off-topic"
+    assert worst["reason"].startswith("a blank picture")

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from noisyclean.engine.fold import folded
 from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone, embed_with
 from noisyclean.nn.backbone import classify_features
@@ -76,3 +77,21 @@ def test_what_is_no_checkpoint_says_so(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "list.pt")
     save_file({"a": torch.zeros(1)}, tmp_path / "small.safetensors")
     assert set(read_checkpoint(tmp_path / "small.safetensors")) == {"a"}
+
+
+@ours
+def test_folded_normalisation_computes_the_same(name: str) -> None:
+    net = create_backbone(name, num_classes=5, seed=0)
+    net.train()
+    for _ in range(3):
+        net(torch.randn(8, 3, 32, 32))
+    x = torch.randn(4, 3, 32, 32)
+    quick = folded(net)
+    assert torch.allclose(quick(x), net.eval()(x), atol=1e-4)
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_the_nets_of_a_cpu_lose_all_normalisation() -> None:
+    net = create_backbone("noisyclean_compact", num_classes=5, seed=0)
+    assert any(isinstance(part, nn.BatchNorm2d) for part in net.modules())
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded(net).modules())

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
+from noisyclean.base.runtime import use_threads
 from noisyclean.engine import neighbours
-from noisyclean.engine.neighbours import nearest_neighbours
+from noisyclean.engine.neighbours import nearest_neighbours, neighbours_among
 from noisyclean.ops.knn import bounded_num_neighbours, two_pass_votes, vote_against, votes
 from tests.oracle import loops
 
@@ -94,3 +95,18 @@ def test_some_rows_have_the_neighbours_they_have_among_all(z: torch.Tensor) -> N
     whole, _ = nearest_neighbours(z, num_neighbours=5)
     part, _ = nearest_neighbours(z, num_neighbours=5, rows=range(11, 29))
     assert torch.equal(part, whole[11:29])
+
+
+def test_neighbours_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 4 * 500 * 30)
+    z_ND = torch.nn.functional.normalize(torch.randn(500, 6, generator=torch.Generator().manual_seed(3)), dim=1)
+    group_N = torch.arange(500) // 2
+    found = []
+    for threads in (1, 3):
+        with use_threads(threads), torch.inference_mode():
+            found.append(nearest_neighbours(z_ND, num_neighbours=9, group_N=group_N))
+            assert torch.get_num_threads() == threads
+    assert all(torch.equal(one, three) for one, three in zip(*found, strict=True))
+    among = neighbours_among(z_ND[:50], z_ND, num_neighbours=9, own_row_M=torch.arange(50))
+    alone, _ = nearest_neighbours(z_ND, num_neighbours=9)
+    assert torch.equal(among, alone[:50])

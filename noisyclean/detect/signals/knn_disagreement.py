@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from noisyclean.detect.signal import signals
-from noisyclean.engine.neighbours import nearest_neighbours
+from noisyclean.engine.team import shared_neighbours
 from noisyclean.ops.knn import bounded_num_neighbours, two_pass_votes, vote_against
 from noisyclean.types import Evidence, SignalScore
 
@@ -38,7 +38,7 @@ class KnnDisagreement:
         k = bounded_num_neighbours(self.num_neighbours, torch.bincount(label_N))
         group_N = None if evidence.group_N is None else torch.from_numpy(evidence.group_N).to(device)
         z_ND = torch.as_tensor(evidence.z_ND, dtype=torch.float32, device=device)
-        index_NK, similarity_NK = nearest_neighbours(z_ND, num_neighbours=k, group_N=group_N)
+        index_NK, similarity_NK = shared_neighbours(z_ND, num_neighbours=k, group_N=group_N)
         first_NC, second_NC = two_pass_votes(index_NK, label_N, evidence.num_classes, valid_NK=similarity_NK.isfinite())
         against_N = vote_against(second_NC, label_N, floor=FLOOR) + TIE_BREAK * vote_against(
             first_NC, label_N, floor=FLOOR

@@ -1,7 +1,7 @@
 """cleanlab beside an audit: on cross-validated probabilities, of an ordinary training and of ours, at equal cost.
 
-    python bench/detection.py RUN --truth TRUTH.csv --training plain --epochs 12
-    python bench/detection.py RUN --truth TRUTH.csv --training ours --epochs 12
+    python -m noisyclean.bench.cross_validation RUN --truth TRUTH.csv --training plain --epochs 12
+    python -m noisyclean.bench.cross_validation RUN --truth TRUTH.csv --training ours --epochs 12
 
 RUN is a finished audit: the same decoded images, the same net and the same views are used. ``plain`` is cross-entropy
 with crops and flips, batch 256; ``ours`` adds mixup and the weight average, with the audit's batch and rate. Prints
@@ -24,6 +24,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from noisyclean.base.log import Silent
 from noisyclean.config import ProbeConfig
+from noisyclean.data.augment import training_views
 from noisyclean.data.batches import load_pixels
 from noisyclean.data.journal import open_store
 from noisyclean.engine.checkpoint import Checkpoint
@@ -32,13 +33,21 @@ from noisyclean.engine.loop import fit
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.evaluate import true_labels
 from noisyclean.pipeline.finished import FinishedRun, open_finished
-from noisyclean.pipeline.learning import training_views
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import stored_images
 from noisyclean.robust.probe import Probe
 from noisyclean.types import FloatArray, IntArray
 
 METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
+
+
+class _Unrecorded(Probe):
+    """A training that records nothing in sample."""
+
+    def end_epoch(self, epoch: int) -> dict[str, float]:
+        """Nothing."""
+        del epoch
+        return {}
 
 
 def main() -> None:
@@ -54,7 +63,7 @@ def main() -> None:
     finished = open_finished(asked.run)
     scores = finished.scores[finished.scores["p_mislabeled"] != ""]
     index = {name: place for place, name in enumerate(finished.classes)}
-    label_N = scores["given_label"].map(index).to_numpy(dtype=np.int64)
+    label_N: IntArray = scores["given_label"].map(index).to_numpy().astype(np.int64)
     start = time.monotonic()
     p_NC = cross_validate(finished, label_N, asked)
     seconds = time.monotonic() - start
@@ -78,7 +87,7 @@ def cross_validate(finished: FinishedRun, label_N: IntArray, asked: argparse.Nam
         for number, (train, held) in enumerate(folds):
             label = torch.from_numpy(label_N[train]).to(runtime.device)
             net = create_backbone(plan.backbone, num_classes=p_NC.shape[1], seed=asked.seed, key=("fold", number))
-            task = Probe(
+            task = _Unrecorded(
                 pixels=replace(whole, images_NHWI=whole.images_NHWI[train]),
                 label_N=label,
                 weight_N=torch.ones(len(label), device=runtime.device),
@@ -89,7 +98,6 @@ def cross_validate(finished: FinishedRun, label_N: IntArray, asked: argparse.Nam
                 runtime=runtime,
                 seed=asked.seed,
             )
-            task.end_epoch = lambda _: {}  # type: ignore[method-assign]  # nothing is recorded in sample
             with tempfile.TemporaryDirectory() as folder:
                 checkpoint = Checkpoint(Path(folder) / "checkpoint.pt")
                 fit(task, title=f"fold {number}", num_epochs=config.epochs, checkpoint=checkpoint, reporter=Silent())

@@ -1,0 +1,157 @@
+"""SimCLR on CIFAR-10's files: wall time, and how often nearest neighbours are right. One JSON object at the end.
+
+    python -m noisyclean.bench.simclr DATA --out OUT [--epochs 200] [--device cuda] [--trace]
+
+DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
+vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a
+checkpoint and the same call continues; seconds are those of all calls. ``--trace`` runs a few steps of SimCLR and of
+DivideMix instead, writes their profiles to OUT and says what the device did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from noisyclean.base.log import Silent
+from noisyclean.base.runtime import Runtime, choose_runtime
+from noisyclean.bench.limits import finish
+from noisyclean.bench.training_rows import dividemix, simclr
+from noisyclean.bench.workload import FULL, TINY, open_workload
+from noisyclean.config import SimCLRConfig
+from noisyclean.data.augment import strong
+from noisyclean.data.batches import Pixels, load_pixels
+from noisyclean.data.decode import PixelMapping
+from noisyclean.data.ingest import read_labels
+from noisyclean.data.store import build_store
+from noisyclean.engine.checkpoint import Checkpoint
+from noisyclean.engine.inference import embed
+from noisyclean.engine.loop import fit
+from noisyclean.engine.neighbours import neighbours_among
+from noisyclean.errors import Interrupted
+from noisyclean.nn import create_backbone
+from noisyclean.pretrain.simclr import SimCLR
+
+NUM_NEIGHBOURS, TEMPERATURE = 200, 0.1
+TRACED_CALLS = 3
+
+
+def main() -> None:
+    """Train or trace, then print."""
+    asked = arguments()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    runtime = choose_runtime(asked.device)
+    print(json.dumps(trace(asked, runtime) if asked.trace else train(asked, runtime)))
+
+
+def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
+    """Pre-train on the training images and judge on the test images."""
+    pixels, label_N = load(asked.data, "truth.csv", asked.out / "train", asked.images, runtime)
+    net = create_backbone(asked.backbone, num_classes=0, seed=0, key=("simclr",)).to(runtime.device)
+    config = SimCLRConfig(epochs=asked.epochs, batch=min(512, len(pixels) // 4), lr=0.25)
+    task = SimCLR(
+        pixels=pixels, label_N=label_N, net=net, augmentation=strong(), config=config, runtime=runtime, seed=0
+    )
+    clock = asked.out / "seconds.json"
+    before = json.loads(clock.read_text()) if clock.exists() else 0.0
+    start = time.monotonic()
+    try:
+        history = fit(
+            task,
+            title="simclr",
+            num_epochs=asked.epochs,
+            checkpoint=Checkpoint(asked.out / "checkpoint.pt"),
+            reporter=Silent(),
+        )
+    except Interrupted:
+        clock.write_text(json.dumps(before + time.monotonic() - start))
+        raise SystemExit(130) from None
+    seconds = before + time.monotonic() - start
+    test_pixels, test_label_M = load(asked.data, "test.csv", asked.out / "test", asked.images, runtime)
+    return {
+        "epochs": asked.epochs,
+        "seconds": round(seconds, 1),
+        "views_per_second": round(2 * len(pixels) * asked.epochs / seconds),
+        "loss": history[-1]["loss"],
+        "knn_accuracy": neighbour_accuracy(
+            embed(net, pixels, torch.arange(len(pixels)), runtime),
+            label_N,
+            embed(net, test_pixels, torch.arange(len(test_pixels)), runtime),
+            test_label_M,
+        ),
+    }
+
+
+def load(data: Path, table: str, folder: Path, most: int | None, runtime: Runtime) -> tuple[Pixels, Tensor]:
+    """Decoded images of a table and their labels, on the device."""
+    given = read_labels(data, data / table).table
+    files, label_N = given.file_N.tolist()[:most], given.label_N[:most]
+    store = build_store(folder, files, PixelMapping(size_px=32), threads=runtime.threads, reporter=Silent())
+    return load_pixels(store.images_NHWI, runtime.device), torch.from_numpy(label_N).to(runtime.device)
+
+
+def neighbour_accuracy(z_ND: Tensor, label_N: Tensor, z_MD: Tensor, label_M: Tensor) -> float:
+    """Share of the test images whose nearest training images vote for their label."""
+    index_MK = neighbours_among(z_MD, z_ND, num_neighbours=min(NUM_NEIGHBOURS, len(z_ND) // 4))
+    similarity_MK = torch.stack([z_ND[index_K] @ z_D for index_K, z_D in zip(index_MK, z_MD, strict=True)])
+    weight_MK = (similarity_MK / TEMPERATURE).exp()
+    votes_MC = weight_MK.new_zeros(len(z_MD), int(label_N.max()) + 1).scatter_add_(1, label_N[index_MK], weight_MK)
+    return float((votes_MC.argmax(dim=1) == label_M).float().mean())
+
+
+def trace(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
+    """Profile the steps of the speed table; the share of the wall time in which the device was busy, and with what."""
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if runtime.device.type == "cuda" else [])
+    found: dict[str, Any] = {}
+    with open_workload(None, TINY if asked.tiny else FULL, runtime) as work:
+        tasks = {
+            "simclr": simclr(work, dtype=runtime.dtype, is_channels_last=True).ours,
+            "dividemix": dividemix(work).ours,
+        }
+        for name, call in tasks.items():
+            call()
+            with profile(activities=activities) as profiler:
+                start = time.perf_counter()
+                for _ in range(TRACED_CALLS):
+                    call()
+                finish(runtime.device)
+                wall_s = time.perf_counter() - start
+            profiler.export_chrome_trace(str(asked.out / f"{name}.trace.json"))
+            found[name] = busiest(profiler, wall_s, on_device=len(activities) > 1)
+    return found
+
+
+def busiest(profiler: profile, wall_s: float, *, on_device: bool) -> dict[str, Any]:
+    """The ten operations that took longest, as shares of the wall time."""
+    key = "self_device_time_total" if on_device else "self_cpu_time_total"
+    seconds = {event.key: getattr(event, key) / 1e6 for event in profiler.key_averages()}
+    first = sorted(seconds, key=lambda name: -seconds[name])[:10]
+    return {
+        "busy": round(sum(seconds.values()) / wall_s, 3),
+        "operations": {name: round(seconds[name] / wall_s, 3) for name in first},
+    }
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--images", type=int, help="use the first so many of each table")
+    parser.add_argument("--backbone", default="noisyclean_resnet18")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--tiny", action="store_true", help="hardly any work in --trace")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""How often judges agree beyond chance, and what that says of each of three."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from noisyclean.types import FloatArray, IntArray
+
+__all__ = ["kappa", "triangulate"]
+
+Z95 = 1.96
+
+
+def kappa(first_N: IntArray, second_N: IntArray, num_classes: int) -> tuple[float, float]:
+    """Cohen's kappa (1960) of two judges, and its standard error.
+
+    Args:
+        first_N: Class indices.
+        second_N: Class indices.
+        num_classes: C.
+
+    Returns:
+        Kappa in [-1, 1], 0 where both judge everything alike; its standard error, chance agreement taken as known.
+    """
+    share_2C = [np.bincount(judge_N, minlength=num_classes) / len(judge_N) for judge_N in (first_N, second_N)]
+    chance = float(share_2C[0] @ share_2C[1])
+    if chance >= 1:
+        return 0.0, np.inf
+    agree = float(np.mean(first_N == second_N))
+    error = np.sqrt(max(agree * (1 - agree), 1 / len(first_N)) / len(first_N))
+    return (agree - chance) / (1 - chance), float(error / (1 - chance))
+
+
+def triangulate(judge_N: IntArray, peers_2N: tuple[IntArray, IntArray], num_classes: int) -> tuple[float, float]:
+    """The share of a judge's labels that are wrong, from how often it and two others agree.
+
+    Where the three err independently given the truth, and by chance, agreements multiply: ``kappa_ab = r_a r_b``, so
+    ``r_a^2 = kappa_ab kappa_ac / kappa_bc`` (Dawid and Skene, Applied Statistics 1979, for three judges). Peers that
+    err on the same samples agree too often, and the share comes out too large; a peer that has learned the judge's
+    errors makes it too small.
+
+    Args:
+        judge_N: Class indices by the judge.
+        peers_2N: Class indices by the two others.
+        num_classes: C.
+
+    Returns:
+        The share, in [0, 1], and its standard error, covariances left out; (1, inf) where a pair agrees no more than by
+        chance.
+    """
+    first_N, second_N = peers_2N
+    pairs = [kappa(*pair, num_classes) for pair in ((judge_N, first_N), (judge_N, second_N), (first_N, second_N))]
+    if any(value <= Z95 * error for value, error in pairs):
+        return 1.0, float("inf")
+    (with_first, _), (with_second, _), (between, _) = pairs
+    reliability = min(1.0, float(np.sqrt(with_first * with_second / between)))
+    relative = 0.5 * float(np.sqrt(sum((error / value) ** 2 for value, error in pairs)))
+    share_C: FloatArray = np.bincount(judge_N, minlength=num_classes) / len(judge_N)
+    spread = 1 - float(share_C @ share_C)
+    return (1 - reliability) * spread, reliability * relative * spread

@@ -1,0 +1,75 @@
+"""Processes led by the first: the same results as of one process, through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from noisyclean.cli.launch import follow_if_called
+from noisyclean.data.demo import write_digits
+from noisyclean.engine.neighbours import nearest_neighbours
+from noisyclean.engine.team import gathered, shared_neighbours, team_size
+from noisyclean.errors import UsageError
+from tests.conftest import Run, Shapes
+
+
+def test_alone_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert team_size(1) == 1
+    assert not follow_if_called()
+    with gathered(1, "mps"):
+        pass
+
+
+def test_torchrun_decides_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "0")
+    assert team_size(1) == 4
+    assert not follow_if_called()
+
+
+def test_impossible_teams_are_refused(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    result = cli("audit", shapes.images, shapes.labels, "--out", tmp_path / "run", "--gpus", 0)
+    assert result.exit_code == 2
+    assert "--gpus 0" in result.stderr
+    with pytest.raises(UsageError, match="mps"), gathered(2, "mps"):
+        pass
+
+
+@pytest.mark.slow
+def test_shared_neighbours_are_those_of_one_process() -> None:
+    z_ND = normalize(torch.randn(201, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    group_N = torch.arange(201) // 2
+    with gathered(2, "cpu"):
+        found = [shared_neighbours(z_ND, num_neighbours=7, group_N=group) for group in (None, group_N)]
+    for (index_NK, similarity_NK), group in zip(found, (None, group_N), strict=True):
+        alone_NK, alone_similarity_NK = nearest_neighbours(z_ND, num_neighbours=7, group_N=group)
+        assert torch.equal(index_NK, alone_NK)
+        assert torch.equal(similarity_NK, alone_similarity_NK)
+
+
+@pytest.mark.slow
+def test_two_processes_flag_what_one_flags(cli: Run, tmp_path: Path) -> None:
+    write_digits(tmp_path / "data", rate=0.2, seed=0)
+    images, labels = tmp_path / "data/images", tmp_path / "data/labels.csv"
+    words = ("audit", images, labels, "--augment", "oriented", "--set", "probe.epochs=8")
+    flagged = {}
+    for name, more in {"one": (), "two": ("--gpus", 2)}.items():
+        assert cli(*words, "--out", tmp_path / name, *more).exit_code == 0
+        flagged[name] = set(pd.read_csv(tmp_path / name / "flagged.csv")["image_path"])
+    both, either = flagged["one"] & flagged["two"], flagged["one"] | flagged["two"]
+    assert len(either) > 300
+    assert len(both) / len(either) >= 0.9
+    assert cli(*words, "--out", tmp_path / "two", "--gpus", 2).exit_code == 0, "a finished run is not done again"
+
+
+@pytest.mark.slow
+def test_an_error_in_a_shared_part_is_told_once(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    words = ("--set", "simclr.epochs=1", "--set", "simclr.lr=1e9", "--set", "probe.epochs=1", "--augment", "natural")
+    result = cli("audit", shapes.images, shapes.labels, "--out", tmp_path / "run", "--gpus", 2, *words)
+    assert result.exit_code == 1
+    assert result.stderr.count("error:") == 1
