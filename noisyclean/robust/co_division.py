@@ -23,6 +23,9 @@ __all__ = ["CoDivision", "loss_divider", "wrong_log_odds"]
 SMALLEST_P = 1e-4
 """Where neighbours vote too: they are few, and none of them for a class does not make it impossible."""
 
+MOST_VOTERS = 100_000
+"""Of more images the exact neighbours, N x N similarities at each division, would cost more than the training."""
+
 
 class CoDivision:
     """Each net's labels, divided by the losses of another net (co-divide).
@@ -87,7 +90,7 @@ class CoDivision:
 
     def _opinion(self, net: nn.Module) -> Tensor:
         """Log class probabilities (N, C): of a net, and of the neighbours in its features for the rows trained on."""
-        if self.neighbour_share == 0:
+        if self.neighbour_share == 0 or len(self.data.train_T) > MOST_VOTERS:
             return judge(net, self.data, self.runtime)
         log_p_NC, h_ND = judge_and_embed(net, self.data, self.runtime)
         vote_TC = vote_of_neighbours(h_ND[self.data.train_T], self.data)

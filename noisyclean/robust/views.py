@@ -9,6 +9,7 @@ even with 40 % wrong labels, and do not tell photographs apart, even with right 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ __all__ = ["EASY", "EASY_REASON", "StrongViews", "agreement_beyond_chance"]
 EASY = 1 / 3
 """Cohen's kappa of the neighbours' votes with the labels, in the presets that fit a budget."""
 EASY_REASON = f"strong where neighbours in the start's features agree with the labels (kappa {EASY:.2f}), else weak"
+MOST_ASKED = 10_000
+"""Images whose neighbours vote."""
 
 
 class StrongViews:
@@ -50,13 +53,13 @@ class StrongViews:
         return self.data.strong if self.is_strong else self.data.weak
 
     def choose(self, epoch: int, net: nn.Module) -> None:
-        """Before the first epoch, let the neighbours in the net's features vote; one pass over the images."""
+        """Before the first epoch, let the neighbours in the net's features vote; one pass over a sample of images."""
         if epoch > 0 or self.least_agreement <= 0:
             return
-        label_T = self.data.label_N[self.data.train_T]
-        z_TD = embed(net, self.data.pixels, self.data.train_T, self.runtime).clone()
-        voted_T = vote_of_neighbours(z_TD, self.data).argmax(dim=1)
-        agreement = agreement_beyond_chance(voted_T, label_T, self.data.num_classes)
+        asked = replace(self.data, train_T=self.data.train_T[:: max(1, len(self.data.train_T) // MOST_ASKED)])
+        z_TD = embed(net, asked.pixels, asked.train_T, self.runtime).clone()
+        voted_T = vote_of_neighbours(z_TD, asked).argmax(dim=1)
+        agreement = agreement_beyond_chance(voted_T, asked.label_N[asked.train_T], asked.num_classes)
         self.is_strong = agreement >= self.least_agreement
         name = "strong" if self.is_strong else "weak"
         self.notes = [f"{name} views: the start's neighbours agree with the labels with a kappa of {agreement:.2f}"]
