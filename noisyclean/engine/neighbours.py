@@ -14,7 +14,7 @@ from noisyclean.base.runtime import use_threads
 
 __all__ = ["nearest_neighbours", "neighbours_among"]
 
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 128 * 2**20
 """Size of the block of similarities held at a time."""
 STRANDS = 8
 """Columns in a group; the k largest of a row lie in the k groups with the largest maxima."""
