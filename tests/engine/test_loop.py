@@ -77,6 +77,7 @@ def test_a_killed_training_continues_to_the_same_end(tmp_path: Path, fail_at: in
 
 
 def test_ctrl_c_saves_and_stops_after_the_step(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
     whole = Walk()
     run(whole, None)
     with pytest.raises(Interrupted, match="stopped in epoch 2") as caught:
@@ -85,7 +86,7 @@ def test_ctrl_c_saves_and_stops_after_the_step(tmp_path: Path) -> None:
     second = Walk()
     run(second, tmp_path / "c.pt")
     assert torch.equal(second.value, whole.value)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
