@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from noisyclean.ops.agreement import triangulate
+from noisyclean.ops.agreement import Z95, triangulate
 from noisyclean.ops.bells import fit_bells
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
@@ -33,7 +33,6 @@ SURE = 0.5
 """Share of the images that count as surer."""
 NUM_BINS = 10
 """Of the less sure half, for the cap."""
-Z95 = 1.96
 APART = 4.0
 """Distance of two bells, in their width, from which on fewer than one in forty of either lies nearer to the other."""
 

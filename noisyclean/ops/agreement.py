@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from noisyclean.types import FloatArray, IntArray
+from noisyclean.ops.chance import chance_agreement
+from noisyclean.types import IntArray
 
-__all__ = ["kappa", "triangulate"]
+__all__ = ["Z95", "kappa", "triangulate"]
 
 Z95 = 1.96
+"""Half a 95 % interval, in standard errors."""
 
 
 def kappa(first_N: IntArray, second_N: IntArray, num_classes: int) -> tuple[float, float]:
@@ -22,8 +24,7 @@ def kappa(first_N: IntArray, second_N: IntArray, num_classes: int) -> tuple[floa
     Returns:
         Kappa in [-1, 1], 0 where both judge everything alike; its standard error, chance agreement taken as known.
     """
-    share_2C = [np.bincount(judge_N, minlength=num_classes) / len(judge_N) for judge_N in (first_N, second_N)]
-    chance = float(share_2C[0] @ share_2C[1])
+    chance = chance_agreement(first_N, second_N, num_classes)
     if chance >= 1:
         return 0.0, np.inf
     agree = float(np.mean(first_N == second_N))
@@ -55,6 +56,5 @@ def triangulate(judge_N: IntArray, peers_2N: tuple[IntArray, IntArray], num_clas
     (with_first, _), (with_second, _), (between, _) = pairs
     reliability = min(1.0, float(np.sqrt(with_first * with_second / between)))
     relative = 0.5 * float(np.sqrt(sum((error / value) ** 2 for value, error in pairs)))
-    share_C: FloatArray = np.bincount(judge_N, minlength=num_classes) / len(judge_N)
-    spread = 1 - float(share_C @ share_C)
+    spread = 1 - chance_agreement(judge_N, judge_N, num_classes)
     return (1 - reliability) * spread, reliability * relative * spread

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from noisyclean.base.log import Reporter
+from noisyclean.ops.agreement import Z95
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.starting import Start
@@ -78,7 +79,7 @@ def comparison(tested: Mapping[str, Tested], *, judge: str) -> dict[str, Any]:
     ]
     first, second = (tested[name].is_right_N.astype(np.float64) for name in order[:2])
     difference = float((first - second).mean())
-    reach = 1.96 * float((first - second).std()) / len(first) ** 0.5
+    reach = Z95 * float((first - second).std()) / len(first) ** 0.5
     what = f"{order[0]} with {first.mean():.1%}, {order[1]} with {second.mean():.1%}, on {judge}"
     if difference <= reach:
         return {"rows": rows, "verdict": f"Too close to call: {what}.", "winner": None}

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import Augmentation
 from noisyclean.engine.inference import embed
+from noisyclean.ops.agreement import kappa
 from noisyclean.robust.method import TrainingData
 from noisyclean.robust.neighbourhood import vote_of_neighbours
 
-__all__ = ["EASY", "EASY_REASON", "StrongViews", "agreement_beyond_chance"]
+__all__ = ["EASY", "EASY_REASON", "StrongViews"]
 
 EASY = 1 / 3
 """Cohen's kappa of the neighbours' votes with the labels, in the presets that fit a budget."""
@@ -59,7 +59,8 @@ class StrongViews:
         asked = replace(self.data, train_T=self.data.train_T[:: max(1, len(self.data.train_T) // MOST_ASKED)])
         z_TD = embed(net, asked.pixels, asked.train_T, self.runtime).clone()
         voted_T = vote_of_neighbours(z_TD, asked).argmax(dim=1)
-        agreement = agreement_beyond_chance(voted_T, asked.label_N[asked.train_T], asked.num_classes)
+        label_T = asked.label_N[asked.train_T]
+        agreement, _ = kappa(voted_T.cpu().numpy(), label_T.cpu().numpy(), asked.num_classes)
         self.is_strong = agreement >= self.least_agreement
         name = "strong" if self.is_strong else "weak"
         self.notes = [f"{name} views: the start's neighbours agree with the labels with a kappa of {agreement:.2f}"]
@@ -71,20 +72,3 @@ class StrongViews:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self.is_strong, self.notes = state["is_strong"], list(state["notes"])
-
-
-def agreement_beyond_chance(one_N: Tensor, other_N: Tensor, num_classes: int) -> float:
-    """Cohen's kappa of two opinions: 1 where they are the same, 0 where they agree as often as by chance.
-
-    Opinions that are all the same class say nothing, so that is 0 too.
-
-    Args:
-        one_N: Class indices.
-        other_N: Class indices.
-        num_classes: C.
-    """
-    share_C, other_C = (torch.bincount(label_N, minlength=num_classes) / len(label_N) for label_N in (one_N, other_N))
-    by_chance = float((share_C * other_C).sum())
-    if by_chance >= 1:
-        return 0.0
-    return (float((one_N == other_N).float().mean()) - by_chance) / (1 - by_chance)

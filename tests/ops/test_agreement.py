@@ -25,6 +25,14 @@ def test_kappa_is_that_of_scikit_learn(num_classes: int) -> None:
     assert kappa(first, second, num_classes)[0] == pytest.approx(cohen_kappa_score(first, second))
 
 
+def test_kappa_of_two_opinions() -> None:
+    one = np.asarray([0, 0, 1, 1])
+    assert kappa(one, one, 2)[0] == 1
+    assert kappa(one, np.asarray([0, 1, 0, 1]), 2)[0] == 0
+    assert kappa(one, 1 - one, 2)[0] == -1
+    assert kappa(np.zeros(4, dtype=np.int64), np.zeros(4, dtype=np.int64), 2)[0] == 0
+
+
 def test_judges_who_know_one_answer_agree_by_chance() -> None:
     same = np.zeros(9, dtype=np.int64)
     assert kappa(same, same, 3) == (0.0, np.inf)

@@ -18,7 +18,7 @@ from noisyclean.robust.neighbourhood import ask_neighbours, vote_of_neighbours
 from noisyclean.robust.sampling import repeated_rows
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
-from noisyclean.robust.views import StrongViews, agreement_beyond_chance
+from noisyclean.robust.views import StrongViews
 from noisyclean.robust.watch import HELD_OUT, Watched
 from tests.robust.toy import make_data, make_method, make_net, run, runtime, same_weights
 
@@ -159,14 +159,6 @@ def test_nothing_is_selected_where_nothing_is_held_out() -> None:
     watched = Watched(method, pixels=data.pixels, held_out_R=nothing, label_R=nothing, runtime=runtime())
     assert HELD_OUT not in watched.end_epoch(0)
     assert watched.best_epoch == -1
-
-
-def test_agreement_beyond_chance_of_opinions() -> None:
-    one = torch.tensor([0, 0, 1, 1])
-    assert agreement_beyond_chance(one, one, 2) == 1
-    assert agreement_beyond_chance(one, torch.tensor([0, 1, 0, 1]), 2) == 0
-    assert agreement_beyond_chance(one, 1 - one, 2) == -1
-    assert agreement_beyond_chance(torch.zeros(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64), 2) == 0
 
 
 class Sees(nn.Module):
