@@ -7,7 +7,7 @@ import numpy as np
 from noisyclean.base.randomness import numpy_generator
 from noisyclean.types import BoolArray, IntArray, LabelTable
 
-__all__ = ["TEST_NAMES", "choose_holdout", "rows_of_split"]
+__all__ = ["TEST_NAMES", "choose_holdout", "rows_of_split", "sample_groups"]
 
 TEST_NAMES = frozenset({"test", "testing"})
 VALIDATION_NAMES = frozenset({"val", "valid", "validation", "dev"})
@@ -44,6 +44,26 @@ def choose_holdout(table: LabelTable, *, share: float, most: int, seed: int) -> 
             held_N[generator.permutation(members)[: int(share * len(members))]] = True
         return held_N
     return _hold_groups(table, table.group_N, allowed_N, int(share * len(table)), generator)
+
+
+def sample_groups(group_N: IntArray, rank_N: IntArray, share: float) -> BoolArray:
+    """Whole groups, of every size its share: systematic sampling of the groups in order of size, then of rank.
+
+    What a sample says of all rows would else vary with how many large groups it happened to get.
+
+    Args:
+        group_N: Group of each row.
+        rank_N: A random number for each row; its smallest one ranks a group.
+        share: Of the groups, in [0, 1].
+    """
+    groups_G, index_N, size_G = np.unique(group_N, return_inverse=True, return_counts=True)
+    rank_G = np.full(len(groups_G), np.iinfo(np.int64).max)
+    np.minimum.at(rank_G, index_N, rank_N)
+    turn_G = np.floor(share * np.arange(len(groups_G) + 1) + 0.5)
+    sampled_G = np.zeros(len(groups_G), dtype=bool)
+    sampled_G[np.lexsort((rank_G, size_G))] = np.diff(turn_G) > 0
+    sampled_N: BoolArray = sampled_G[index_N]
+    return sampled_N
 
 
 def _hold_groups(

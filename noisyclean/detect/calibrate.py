@@ -16,8 +16,6 @@ LEAST_DISTANCE = 1.0
 """Distance of the two means, in widths, below which the curves are kept apart by this much: without it a nearly clean
 set would split its own bell in two."""
 
-PRIOR_IMAGES = 20
-
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
@@ -50,21 +48,38 @@ def calibrate(score_N: FloatArray, rate: float) -> Calibration:
 def small_class_offsets(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray:
     """Draw the error rates of small classes towards the common one, shape (C,), to be added to the log-odds.
 
-    Ten images cannot show that seven of them are wrong. A class's mean is shrunk as if ``PRIOR_IMAGES`` more of its
-    images had the common rate (empirical Bayes); large classes keep theirs.
+    Ten images cannot show that seven of them are wrong. A class's mean is shrunk as if some more images of it had the
+    common rate (empirical Bayes, beta-binomial): many where the classes' rates hardly differ, few where they do.
 
     Args:
         log_odds_N: That each label is wrong.
         label_N: Given class indices.
     """
     p_N = expit(log_odds_N)
-    offset_C = np.zeros(int(label_N.max()) + 1)
-    for given in np.unique(label_N):
-        own_N = label_N == given
-        num = int(own_N.sum())
-        shrunk = (p_N[own_N].sum() + PRIOR_IMAGES * p_N.mean()) / (num + PRIOR_IMAGES)
-        offset_C[given] = _offset_for_mean(log_odds_N[own_N], float(shrunk))
+    num_C = np.bincount(label_N)
+    sum_C: FloatArray = np.bincount(label_N, weights=p_N).astype(np.float64)
+    common = float(p_N.mean())
+    added = _images_of_prior(num_C[num_C > 0], sum_C[num_C > 0], common)
+    offset_C = np.zeros(len(num_C))
+    for given in np.flatnonzero(num_C):
+        shrunk = (sum_C[given] + added * common) / (num_C[given] + added)
+        offset_C[given] = _offset_for_mean(log_odds_N[label_N == given], float(shrunk))
     return offset_C
+
+
+def _images_of_prior(num_C: IntArray, sum_C: FloatArray, common: float) -> float:
+    """How many images at the common rate a beta prior is worth, by the method of moments.
+
+    The variance between classes is what is left of the spread of their rates after that of drawing so few images
+    (analysis of variance with unequal sizes); a beta distribution of ``k`` images has the variance
+    ``common (1 - common) / (k + 1)``.
+    """
+    drawn = common * (1 - common)
+    spread = float((num_C * (sum_C / num_C - common) ** 2).sum()) - (len(num_C) - 1) * drawn
+    effective = num_C.sum() - float((num_C**2).sum()) / num_C.sum()
+    if spread <= 0 or effective <= 0:
+        return float(num_C.sum())
+    return float(np.clip(drawn * effective / spread - 1, 0, num_C.sum()))
 
 
 def _offset_for_mean(log_odds_N: FloatArray, mean: float) -> float:

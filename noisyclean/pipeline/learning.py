@@ -11,6 +11,7 @@ from scipy.special import log_softmax
 from noisyclean.base.log import Reporter
 from noisyclean.base.randomness import seed_from
 from noisyclean.config import Plan
+from noisyclean.data.splits import sample_groups
 from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
@@ -20,8 +21,6 @@ from noisyclean.types import BoolArray, Evidence, FloatArray
 
 __all__ = ["Learned", "pretrain_stage", "probe_stage"]
 
-HELD_OUT_STEPS = 10_000
-"""Of the share held out."""
 MOST_HELD_OUT = 0.5
 """A few large groups may all be drawn; then none is held out."""
 
@@ -99,16 +98,8 @@ def probe_stage(
 
 def _hold_out(prepared: Prepared, embedded: Embedded, plan: Plan) -> BoolArray:
     """Groups no net learns from, chosen by their content: the same ones in every round of the same images."""
-    first_G: dict[int, str] = {}
-    for group, content in zip(embedded.group_N.tolist(), prepared.content_N.tolist(), strict=True):
-        first_G[group] = min(content, first_G.get(group, content))
-    limit = round(HELD_OUT_STEPS * plan.probe.held_out)
-    held_G = {
-        group
-        for group, content in first_G.items()
-        if seed_from(plan.seed, "held out", content) % HELD_OUT_STEPS < limit
-    }
-    held_out_N = np.asarray([group in held_G for group in embedded.group_N.tolist()])
+    rank_N = np.asarray([seed_from(plan.seed, "held out", content) for content in prepared.content_N.tolist()])
+    held_out_N = sample_groups(embedded.group_N, rank_N, plan.probe.held_out)
     return held_out_N if held_out_N.mean() < MOST_HELD_OUT else np.zeros_like(held_out_N)
 
 

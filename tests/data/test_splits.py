@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisyclean.data.splits import TEST_NAMES, choose_holdout, rows_of_split
+from noisyclean.data.splits import TEST_NAMES, choose_holdout, rows_of_split, sample_groups
 from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
 
@@ -66,3 +66,28 @@ def test_verified_rows_stay_in_the_training_and_most_is_a_limit() -> None:
     held_N = choose_holdout(make_table(label_N, verified_N=verified_N), share=0.5, most=10, seed=0)
     assert not (held_N & verified_N).any()
     assert held_N.sum() == pytest.approx(5)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=60),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_sampled_groups_are_whole_and_every_size_has_its_share(sizes: list[int], share: float, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    group_N = generator.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    rank_N = generator.integers(0, 2**62, size=len(group_N))
+    sampled_N = sample_groups(group_N, rank_N, share)
+    sampled_G = np.asarray([sampled_N[group_N == group].all() for group in range(len(sizes))])
+    assert all(sampled_N[group_N == group].any() == sampled_G[group] for group in range(len(sizes)))
+    for size in set(sizes):
+        members_G = np.asarray(sizes) == size
+        assert abs(sampled_G[members_G].sum() - share * members_G.sum()) <= 1 + 1e-9
+
+
+def test_groups_of_one_size_are_sampled_by_rank_alone() -> None:
+    group_N = np.arange(1000)
+    first, second = (np.random.default_rng(seed).integers(0, 2**62, size=1000) for seed in (0, 1))
+    assert np.array_equal(sample_groups(group_N, first, 0.1), sample_groups(group_N[::-1], first, 0.1))
+    assert sample_groups(group_N, first, 0.1).sum() == 100
+    assert not np.array_equal(sample_groups(group_N, first, 0.1), sample_groups(group_N, second, 0.1))

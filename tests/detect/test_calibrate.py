@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from noisyclean.detect.calibrate import calibrate, small_class_offsets
-from noisyclean.types import BoolArray, FloatArray
+from noisyclean.types import BoolArray, FloatArray, IntArray
 
 
 def two_bells(rate: float, distance: float = 3.0, num: int = 5_000) -> tuple[FloatArray, BoolArray]:
@@ -47,12 +47,48 @@ def test_equal_scores_get_the_rate() -> None:
     assert expit(calibrate(score, 0.3).log_odds(score)) == pytest.approx(0.3, abs=1e-4)
 
 
-def test_small_classes_are_drawn_to_the_common_rate_and_large_ones_are_not() -> None:
+def make_classes(means: list[float], sizes: list[int]) -> tuple[FloatArray, IntArray]:
     draw = np.random.default_rng(0)
-    label = np.array([0] * 4_000 + [1] * 10)
-    log_odds = np.concatenate([draw.normal(-2, 1, 4_000), draw.normal(2, 1, 10)])
+    log_odds = np.concatenate([draw.normal(mean, 1, size) for mean, size in zip(means, sizes, strict=True)])
+    return log_odds, np.repeat(np.arange(len(sizes)), sizes)
+
+
+def beta_images(rates: list[float], sizes: list[int]) -> float:
+    total = sum(sizes)
+    common = sum(rate * size for rate, size in zip(rates, sizes, strict=True)) / total
+    spread = -(len(sizes) - 1) * common * (1 - common)
+    effective = float(total)
+    for rate, size in zip(rates, sizes, strict=True):
+        spread += size * (rate - common) ** 2
+        effective -= size**2 / total
+    return common * (1 - common) * effective / spread - 1
+
+
+def test_small_classes_are_drawn_to_the_common_rate_and_keep_their_order() -> None:
+    sizes = [4_000, 500, 10]
+    log_odds, label = make_classes([-2, -1, 2], sizes)
+    before = expit(log_odds)
     shifted = expit(log_odds + small_class_offsets(log_odds, label)[label])
-    before, common = expit(log_odds), expit(log_odds).mean()
+    added = beta_images([before[label == given].mean() for given in range(3)], sizes)
+    assert 5 < added < 100
     assert shifted[:4_000] == pytest.approx(before[:4_000], abs=0.005)
-    assert shifted[4_000:].mean() == pytest.approx((10 * before[4_000:].mean() + 20 * common) / 30, abs=1e-4)
-    assert (np.argsort(shifted[4_000:]) == np.argsort(before[4_000:])).all()
+    expected = (10 * before[-10:].mean() + added * before.mean()) / (10 + added)
+    assert shifted[-10:].mean() == pytest.approx(expected, abs=1e-4)
+    assert (np.argsort(shifted[-10:]) == np.argsort(before[-10:])).all()
+
+
+def test_the_more_the_rates_of_classes_differ_the_less_they_are_drawn_together() -> None:
+    def moved(spread: float) -> float:
+        log_odds, label = make_classes([-2, -2 + spread, -2 - spread, 1], [300, 300, 300, 10])
+        offset = small_class_offsets(log_odds, label)
+        return abs(float(offset[-1]))
+
+    assert moved(0.0) > 2 * moved(2.0) > 0
+
+
+def test_classes_of_one_rate_are_drawn_together_as_far_as_can_be() -> None:
+    log_odds = np.concatenate([np.linspace(-3, 0, 50), np.linspace(-3, 0, 50), np.linspace(-3, 1, 3)])
+    label = np.repeat([0, 2, 3], [50, 50, 3])
+    shifted = expit(log_odds + small_class_offsets(log_odds, label)[label])
+    assert shifted[-3:].mean() == pytest.approx(expit(log_odds).mean(), abs=0.01)
+    assert small_class_offsets(log_odds, label)[1] == 0
