@@ -126,8 +126,8 @@ def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> Rat
     estimate = estimate_rate(top_N2[:, 1] - top_N2[:, 0], pooled_NC.argmax(axis=1) != label_N)
     if evidence.log_p_NC is None or evidence.outside_log_p_NC is None:
         return estimate
-    opinions = evidence.log_p_NC[part_N].argmax(axis=1), evidence.outside_log_p_NC[part_N].argmax(axis=1)
-    return cap_by_agreement(estimate, label_N, opinions, evidence.num_classes)
+    opinions = evidence.log_p_NC.argmax(axis=1), evidence.outside_log_p_NC.argmax(axis=1)
+    return cap_by_agreement(estimate, evidence.label_N, opinions, evidence.num_classes, asked_N=part_N)
 
 
 def _held_out(evidence: Evidence) -> BoolArray:
