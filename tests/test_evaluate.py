@@ -17,8 +17,9 @@ from tests.conftest import CLASSES, Run, Shapes, write_table
 
 PICTURES = {
     *("ranking", "calibration", "probabilities", "class-noise", "transition-true", "transition-estimated"),
-    *("losses", "learning"),
+    "losses",
 }
+"""Of an audit that recorded its losses once."""
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_truth_that_confirms_every_label(cli: Run, judged: tuple[Shapes, Path]
     assert done.exit_code == 0, done.stderr
     assert done.json["auroc"] is None
     assert done.json["suggestion_accuracy"] is None
-    assert {path.stem for path in (run / "evaluation").glob("*.svg")} == PICTURES - {"ranking", "learning"}
+    assert {path.stem for path in (run / "evaluation").glob("*.svg")} == PICTURES - {"ranking"}
 
 
 def test_without_a_training_losses_are_those_of_the_opinion(cli: Run, judged: tuple[Shapes, Path]) -> None:
@@ -93,7 +94,32 @@ def test_without_a_training_losses_are_those_of_the_opinion(cli: Run, judged: tu
     shutil.rmtree(run / "train-probe")
     done = cli("evaluate", run, "--truth", shapes.truth, "--plots")
     assert done.exit_code == 0, done.stderr
-    assert {path.stem for path in (run / "evaluation").glob("*.svg")} == PICTURES - {"learning"}
+    assert {path.stem for path in (run / "evaluation").glob("*.svg")} == PICTURES
+
+
+@pytest.mark.parametrize("num_classes", [2, 60])
+def test_losses_over_the_training_and_any_number_of_classes(num_classes: int) -> None:
+    from noisyclean.report.evaluation import Compared, draw_pictures
+
+    generator = np.random.default_rng(0)
+    shares = generator.dirichlet(np.ones(num_classes), size=num_classes)
+    wrong = generator.random(500) < 0.3
+    pictures = draw_pictures(
+        Compared(
+            classes=tuple(f"class {c}" for c in range(num_classes)),
+            p_N=generator.random(500),
+            is_wrong_N=wrong,
+            flagged_N=np.zeros(500, dtype=bool),
+            true_CC=shares,
+            estimated_CC=shares.T,
+            loss_EN=generator.gamma(2, size=(5, 500)).astype(np.float32) + wrong,
+        )
+    )
+    assert {picture.name for picture in pictures} == PICTURES | {"learning"}
+    svg = {picture.name: picture.svg for picture in pictures}
+    assert ("the noisiest 40 of 60 classes" in svg["class-noise"]) == (num_classes == 60)
+    assert svg["class-noise"].count(">class ") == min(num_classes, 40)
+    assert "AUROC of the loss" in svg["learning"]
 
 
 def test_names_of_classes_are_shown_as_they_are(cli: Run, judged: tuple[Shapes, Path]) -> None:
