@@ -75,6 +75,8 @@ def test_the_pictures(cli: Run, judged: tuple[Shapes, Path]) -> None:
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == len(PICTURES)
     assert not re.search(r"https?://(?!www\.w3\.org|purl\.org|creativecommons\.org|matplotlib\.org)", page)
+    assert set(re.findall(r'xlink:href="(\w+:|#)', page)) <= {"data:", "#"}
+    assert "default-src 'none'; img-src data:;" in page
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     cli("evaluate", run, "--truth", shapes.truth, "--plots")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -7,7 +7,7 @@ Losses of right and wrong labels and what they tell over the training are C2D's 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jinja2
 import numpy as np
@@ -56,6 +56,8 @@ class Picture:
     legend: str
     """How to read it."""
     svg: str
+    is_wide: bool = False
+    """Whether it takes a whole row of the page."""
 
 
 def draw_pictures(compared: Compared) -> list[Picture]:
@@ -74,7 +76,7 @@ def evaluation_page(title: str, figures: list[tuple[str, str]], pictures: list[P
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("noisyclean.report", ""), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    shown = [{"title": item.title, "legend": item.legend, "svg": Markup(item.svg)} for item in pictures]
+    shown = [replace(item, svg=Markup(item.svg)) for item in pictures]
     return environment.get_template("evaluation.html").render(title=title, figures=figures, pictures=shown)
 
 
@@ -82,7 +84,7 @@ def _of_probabilities(compared: Compared) -> Iterator[Picture]:
     p_N, is_wrong_N = compared.p_N, compared.is_wrong_N
     if is_wrong_N.any() and not is_wrong_N.all():
         legend = "The dot is what was flagged; the dashed line is chance."
-        yield Picture("ranking", "Precision and recall; ROC", legend, _ranking(compared))
+        yield Picture("ranking", "Precision and recall; ROC", legend, _ranking(compared), is_wide=True)
     stated = "stated probability that the label is wrong"
     svg = reliability_diagram(reliability_bins(p_N, is_wrong_N), xlabel=stated, ylabel="share that is wrong")
     yield Picture("calibration", "Calibration", "On the dashed line what is stated is so.", svg)
@@ -91,8 +93,6 @@ def _of_probabilities(compared: Compared) -> Iterator[Picture]:
 
 
 def _of_classes(compared: Compared) -> Iterator[Picture]:
-    legend = "Share of the labels of each given class that is wrong."
-    yield Picture("class-noise", "Noise rate by class", legend, _class_noise(compared))
     is_error_CC = ~np.eye(len(compared.classes), dtype=bool)
     both = np.concatenate([compared.true_CC[is_error_CC], compared.estimated_CC[is_error_CC]])
     darkest = max(float(both.max(initial=0)), 0.02)
@@ -101,6 +101,8 @@ def _of_classes(compared: Compared) -> Iterator[Picture]:
         column = "true class" if name == "true" else "estimated true class"
         svg = transition_heat_map(matrix_CC, compared.classes, columns=column, darkest=darkest)
         yield Picture(f"transition-{name}", f"What given labels are: {name}", legend, svg)
+    legend = "Share of the labels of each given class that is wrong."
+    yield Picture("class-noise", "Noise rate by class", legend, _class_noise(compared))
 
 
 def _of_losses(compared: Compared) -> Iterator[Picture]:
@@ -113,7 +115,13 @@ def _of_losses(compared: Compared) -> Iterator[Picture]:
     yield Picture("losses", "Losses of right and wrong labels", "The less they overlap, the easier the errors.", svg)
     if len(compared.loss_EN) > 1 and compared.is_wrong_N.any() and not compared.is_wrong_N.all():
         legend = "Median and quartiles of the losses after each recorded pass, and how well they rank the errors."
-        yield Picture("learning", "When labels are learned", legend, _learning(compared.loss_EN, compared.is_wrong_N))
+        yield Picture(
+            "learning",
+            "When labels are learned",
+            legend,
+            _learning(compared.loss_EN, compared.is_wrong_N),
+            is_wide=True,
+        )
 
 
 def _ranking(compared: Compared) -> str:
@@ -154,7 +162,7 @@ def _class_noise(compared: Compared) -> str:
     axes.invert_yaxis()
     few = f" (the noisiest {MOST_CLASSES} of {len(true_C)} classes)" if len(true_C) > MOST_CLASSES else ""
     axes.set(xlabel=f"share of wrong labels{few}")
-    axes.legend(frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return to_svg(figure)
 
 
