@@ -82,3 +82,12 @@ def test_other_words_and_unfinished_runs_are_refused(desk: Desk) -> None:
     assert "flagged.csv: is gone" in gone.stderr
     (desk.run / "summary.json").unlink()
     assert desk.export("xlsx").exit_code == 2
+
+
+def test_a_model_that_is_there_stays_too(desk: Desk) -> None:
+    made = desk.run / "model" / "model.onnx"
+    made.write_text("mine")
+    refused = desk.export("onnx")
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.stderr
+    assert made.read_text() == "mine"
