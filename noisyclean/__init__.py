@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from noisyclean.pipeline.audit import audit as audit
     from noisyclean.pipeline.corrupt import corrupt as corrupt
     from noisyclean.pipeline.demo import demo as demo
+    from noisyclean.pipeline.diff import diff as diff
     from noisyclean.pipeline.doctor import doctor as doctor
     from noisyclean.pipeline.evaluate import evaluate as evaluate
     from noisyclean.pipeline.export import export_run as export_run
@@ -28,6 +29,7 @@ _HOMES = {
     "audit": "noisyclean.pipeline.audit",
     "corrupt": "noisyclean.pipeline.corrupt",
     "demo": "noisyclean.pipeline.demo",
+    "diff": "noisyclean.pipeline.diff",
     "doctor": "noisyclean.pipeline.doctor",
     "evaluate": "noisyclean.pipeline.evaluate",
     "export_run": "noisyclean.pipeline.export",
@@ -44,6 +46,7 @@ __all__ = [
     "audit",
     "corrupt",
     "demo",
+    "diff",
     "doctor",
     "evaluate",
     "export_run",

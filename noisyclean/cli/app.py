@@ -15,6 +15,7 @@ from noisyclean.cli import (
     bench,
     corrupt,
     demo,
+    diff,
     doctor,
     evaluate,
     export,
@@ -98,6 +99,7 @@ app.command("review", rich_help_panel=EVERYDAY)(_guarded(review.review))
 app.command("train", rich_help_panel=EVERYDAY)(_guarded(train.train))
 app.command("predict", rich_help_panel=EVERYDAY)(_guarded(predict.predict))
 app.command("score", rich_help_panel=HAND_OVER)(_guarded(score.score))
+app.command("diff", rich_help_panel=HAND_OVER)(_guarded(diff.diff))
 app.command("export", rich_help_panel=HAND_OVER)(_guarded(export.export))
 app.command("import-weights", rich_help_panel=HAND_OVER)(_guarded(import_weights.import_weights))
 app.command("evaluate", rich_help_panel=RESEARCH)(_guarded(evaluate.evaluate))
