@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noisyclean.pipeline.audit import audit as audit
+    from noisyclean.pipeline.check import check as check
     from noisyclean.pipeline.corrupt import corrupt as corrupt
     from noisyclean.pipeline.demo import demo as demo
     from noisyclean.pipeline.diff import diff as diff
@@ -27,6 +28,7 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "audit": "noisyclean.pipeline.audit",
+    "check": "noisyclean.pipeline.check",
     "corrupt": "noisyclean.pipeline.corrupt",
     "demo": "noisyclean.pipeline.demo",
     "diff": "noisyclean.pipeline.diff",
@@ -44,6 +46,7 @@ _HOMES = {
 __all__ = [
     "__version__",
     "audit",
+    "check",
     "corrupt",
     "demo",
     "diff",

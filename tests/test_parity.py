@@ -11,6 +11,7 @@ import pytest
 import noisyclean
 from noisyclean.cli import (
     audit,
+    check,
     corrupt,
     demo,
     diff,
@@ -31,6 +32,7 @@ ONLY_FUNCTIONS = {"score_labels"}
 
 PAIRS = {
     "audit": (audit.audit, noisyclean.audit),
+    "check": (check.check, noisyclean.check),
     "corrupt": (corrupt.corrupt, noisyclean.corrupt),
     "demo": (demo.demo, noisyclean.demo),
     "diff": (diff.diff, noisyclean.diff),

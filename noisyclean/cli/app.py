@@ -13,6 +13,7 @@ import typer
 from noisyclean.cli import (
     audit,
     bench,
+    check,
     corrupt,
     demo,
     diff,
@@ -104,6 +105,7 @@ app.command("export", rich_help_panel=HAND_OVER)(_guarded(export.export))
 app.command("import-weights", rich_help_panel=HAND_OVER)(_guarded(import_weights.import_weights))
 app.command("evaluate", rich_help_panel=RESEARCH)(_guarded(evaluate.evaluate))
 app.command("corrupt", rich_help_panel=RESEARCH)(_guarded(corrupt.corrupt))
+app.command("check", rich_help_panel=RESEARCH)(_guarded(check.check))
 app.add_typer(protocols, name="bench", rich_help_panel=RESEARCH)
 app.command("list", rich_help_panel=RESEARCH)(_guarded(listing.list_plugins))
 app.command("doctor", rich_help_panel=RESEARCH)(_guarded(doctor.doctor))

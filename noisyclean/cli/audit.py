@@ -40,6 +40,7 @@ def audit(
     pred_probs: options.PredProbs = None,
     reuse: options.Reuse = None,
     cache: options.Cache = None,
+    plugin: options.Plugin = [],  # noqa: B006
     config: options.Config = None,
     set: options.Set = [],  # noqa: B006
     dry_run: options.DryRun = False,
@@ -75,6 +76,7 @@ def audit(
         pred_probs=pred_probs,
         reuse=reuse,
         cache=cache,
+        plugin=plugin,
         config=config,
         set=set,
         dry_run=dry_run,

@@ -118,6 +118,15 @@ PredProbs = Annotated[
         show_default=False,
     ),
 ]
+Plugin = Annotated[
+    list[Path],
+    typer.Option(
+        "--plugin",
+        help="Python file that adds a signal or a method; may be repeated.",
+        rich_help_panel=ADVANCED,
+        show_default=False,
+    ),
+]
 Config = Annotated[
     Path | None, typer.Option(help="TOML file of stage settings.", rich_help_panel=ADVANCED, show_default=False)
 ]

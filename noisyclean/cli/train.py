@@ -72,6 +72,7 @@ def train(
     reuse: options.Reuse = None,
     cache: options.Cache = None,
     tensorboard: TensorBoard = False,
+    plugin: options.Plugin = [],  # noqa: B006
     config: options.Config = None,
     set: options.Set = [],  # noqa: B006
     dry_run: options.DryRun = False,
@@ -109,6 +110,7 @@ def train(
         reuse=reuse,
         cache=cache,
         tensorboard=tensorboard,
+        plugin=plugin,
         config=config,
         set=set,
         dry_run=dry_run,

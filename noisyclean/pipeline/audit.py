@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -35,6 +36,7 @@ from noisyclean.pipeline.rounds import (
 )
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
 from noisyclean.pipeline.viewing import settle_views
+from noisyclean.registry import plugins
 
 __all__ = ["audit"]
 
@@ -66,6 +68,7 @@ def audit(
     pred_probs: str | Path | None = None,
     reuse: str | Path | None = None,
     cache: str | Path | None = None,
+    plugin: Iterable[str | Path] = (),
     config: str | Path | None = None,
     set: Iterable[str] = (),
     dry_run: bool = False,
@@ -109,6 +112,7 @@ def audit(
             pinned, and what is not set here is set as it was there.
         cache: Folder where decoded images are kept and shared between runs, instead of in ``out``;
             ``NOISYCLEAN_CACHE_DIR`` by default.
+        plugin: Python files that add signals or methods.
         config: A TOML file of stage settings.
         set: Single settings, ``stage.key=value``.
         dry_run: Read and check everything, decide the plan, estimate time, memory and sizes; write nothing.
@@ -126,7 +130,6 @@ def audit(
     """
     reporter = reporter or Silent()
     refuse_inside(Path(images), Path(out))
-    earlier = open_finished(Path(reuse)) if reuse is not None else None
     options = IngestOptions(
         encoding=encoding,
         image_column=image_column,
@@ -152,24 +155,53 @@ def audit(
         pred_probs=str(Path(pred_probs).absolute()) if pred_probs else None,
         overrides=read_overrides(Path(config) if config else None, set),
     )
+    asked = _Asked(
+        images=Path(images),
+        labels=Path(labels) if labels else None,
+        options=options,
+        request=request,
+        earlier=open_finished(Path(reuse)) if reuse is not None else None,
+        gpus=gpus,
+        cache=cache_folder(cache),
+    )
+    with plugins(plugin):
+        return _audit(asked, Path(out), dry_run=dry_run, overwrite=overwrite, reporter=reporter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is asked of an audit."""
+
+    images: Path
+    labels: Path | None
+    options: IngestOptions
+    request: PlanRequest
+    earlier: FinishedRun | None
+    """The audit to take over from."""
+    gpus: int
+    cache: Path | None
+
+
+def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter: Reporter) -> dict[str, Any]:
+    """Read and check the input, and open the run."""
+    earlier = asked.earlier
     if earlier is not None:
-        options = inherit_options(earlier, options, reporter)
-        request = inherit_request(earlier, request, reporter)
-    ingested = _read(Path(images), Path(labels) if labels else None, options, earlier, reporter)
+        options = inherit_options(earlier, asked.options, reporter)
+        asked = replace(asked, options=options, request=inherit_request(earlier, asked.request, reporter))
+    ingested = _read(asked.images, asked.labels, asked.options, earlier, reporter)
     if dry_run:
         from noisyclean.pipeline.estimate import estimate
 
-        return estimate(ingested, request, out=Path(out), reporter=reporter)
-    with open_run(Path(out), overwrite=overwrite) as run:
+        return estimate(ingested, asked.request, out=out, reporter=reporter)
+    with open_run(out, overwrite=overwrite) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
         if earlier is not None:
             inputs["verdicts"] = verdicts_mark(earlier, ingested)
-        described = describe_inputs(Path(images), Path(labels) if labels else None, options)
-        run.claim("audit", inputs, describe=described)
+        run.claim("audit", inputs, describe=describe_inputs(asked.images, asked.labels, asked.options))
         if earlier is not None:
-            begin_round(earlier, run, request)
-        with gathered(gpus, choose_runtime(request.device).device.type):
-            return _run(run, ingested, request, inputs, earlier, cache_folder(cache), reporter)
+            begin_round(earlier, run, asked.request)
+        with gathered(asked.gpus, choose_runtime(asked.request.device).device.type):
+            return _run(run, ingested, asked, inputs, reporter)
 
 
 def _read(
@@ -185,21 +217,14 @@ def _read(
     return ingested if earlier is None else pin_verdicts(ingested, earlier, reporter)
 
 
-def _run(
-    run: RunDir,
-    ingested: Ingested,
-    request: PlanRequest,
-    inputs: dict[str, str],
-    earlier: FinishedRun | None,
-    cache: Path | None,
-    reporter: Reporter,
-) -> dict[str, Any]:
+def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
     """All stages, in order."""
+    request, earlier = asked.request, asked.earlier
     plan = settle_plan(run.root / "plan.json", request, ingested.table)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if earlier is None else [stored_images(earlier.run)]
-    prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=cache, stores=stores)
+    prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=asked.cache, stores=stores)
     plan = settle_views(plan, prepared, reporter=reporter)
     keep_plan(run.root / "plan.json", plan.to_json())
     carried = carry_over(earlier, prepared, plan, reporter=reporter)
