@@ -38,6 +38,7 @@ def audit(
     max_bad: options.MaxBad = 0.1,
     embeddings: options.Embeddings = None,
     pred_probs: options.PredProbs = None,
+    use_unlabelled: options.UseUnlabelled = False,
     reuse: options.Reuse = None,
     cache: options.Cache = None,
     plugin: options.Plugin = [],  # noqa: B006
@@ -74,6 +75,7 @@ def audit(
         max_bad=max_bad,
         embeddings=embeddings,
         pred_probs=pred_probs,
+        use_unlabelled=use_unlabelled,
         reuse=reuse,
         cache=cache,
         plugin=plugin,

@@ -35,6 +35,7 @@ from noisyclean.pipeline.rounds import (
     what_changed,
 )
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
+from noisyclean.pipeline.unlabelled import Unlabelled, find_unlabelled, unlabelled_stage
 from noisyclean.pipeline.viewing import settle_views
 from noisyclean.registry import plugins
 
@@ -66,6 +67,7 @@ def audit(
     max_bad: float = 0.1,
     embeddings: str | Path | None = None,
     pred_probs: str | Path | None = None,
+    use_unlabelled: bool = False,
     reuse: str | Path | None = None,
     cache: str | Path | None = None,
     plugin: Iterable[str | Path] = (),
@@ -108,6 +110,8 @@ def audit(
             ``image_path``, or ``.npy`` in the order of ``labels``' rows.
         pred_probs: Class probabilities of your own, out of sample; the same kinds of file, columns in the order of the
             classes or named by them.
+        use_unlabelled: Images of the folder that have no label or are not listed are shown to the pre-training too, as
+            far as the plan has one; they are never judged.
         reuse: An earlier run, usually reviewed since: what it decoded and learned is taken over, verified labels are
             pinned, and what is not set here is set as it was there.
         cache: Folder where decoded images are kept and shared between runs, instead of in ``out``;
@@ -153,6 +157,7 @@ def audit(
         max_bad=max_bad,
         embeddings=str(Path(embeddings).absolute()) if embeddings else None,
         pred_probs=str(Path(pred_probs).absolute()) if pred_probs else None,
+        use_unlabelled=use_unlabelled,
         overrides=read_overrides(Path(config) if config else None, set),
     )
     asked = _Asked(
@@ -192,7 +197,8 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
     if dry_run:
         from noisyclean.pipeline.estimate import estimate
 
-        return estimate(ingested, asked.request, out=out, reporter=reporter)
+        num = len(_others(asked, ingested))
+        return estimate(ingested, asked.request, out=out, reporter=reporter, num_unlabelled=num)
     with open_run(out, overwrite=overwrite) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
         if earlier is not None:
@@ -217,10 +223,16 @@ def _read(
     return ingested if earlier is None else pin_verdicts(ingested, earlier, reporter)
 
 
+def _others(asked: _Asked, ingested: Ingested) -> list[str]:
+    """Files for the pre-training alone."""
+    return find_unlabelled(asked.images, ingested) if asked.request.use_unlabelled else []
+
+
 def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
     """All stages, in order."""
     request, earlier = asked.request, asked.earlier
-    plan = settle_plan(run.root / "plan.json", request, ingested.table)
+    others = _others(asked, ingested)
+    plan = settle_plan(run.root / "plan.json", request, ingested.table, num_unlabelled=len(others))
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if earlier is None else [stored_images(earlier.run)]
@@ -228,7 +240,8 @@ def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str],
     plan = settle_views(plan, prepared, reporter=reporter)
     keep_plan(run.root / "plan.json", plan.to_json())
     carried = carry_over(earlier, prepared, plan, reporter=reporter)
-    learned = _learn(run, ingested, prepared, carried, request, plan, reporter)
+    unlabelled = unlabelled_stage(run, others, prepared, plan, reporter=reporter) if request.use_unlabelled else None
+    learned = _learn(run, ingested, prepared, carried, request, plan, reporter, unlabelled)
     scored = score_stage(run, prepared, learned, plan, reporter=reporter)
     compare = None if earlier is None else partial(what_changed, earlier, run, prepared, carried)
     summary = report_stage(run, prepared, learned, scored, plan, reporter=reporter, compare=compare)
@@ -245,6 +258,7 @@ def _learn(
     request: PlanRequest,
     plan: Plan,
     reporter: Reporter,
+    unlabelled: Unlabelled | None,
 ) -> Learned:
     """Opinions on every label, by one of three ways: arrays that are given, a frozen backbone, or nets trained here."""
     if plan.way == "given":
@@ -258,7 +272,7 @@ def _learn(
         return frozen_stage(run, prepared, begin, plan, reporter=reporter)
     embedded = embed_stage(run, prepared, None, plan, reporter=reporter)
     look_stage(run, prepared, embedded, plan, reporter=reporter)
-    start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining)
+    start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining, unlabelled=unlabelled)
     if start is not None:
         pretrained = embed_stage(run, prepared, start, plan, reporter=reporter)
         embedded = max(embedded, pretrained, key=attrgetter("accuracy"))

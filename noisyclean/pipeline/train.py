@@ -27,6 +27,7 @@ from noisyclean.pipeline.training_estimate import estimate_training
 from noisyclean.pipeline.training_jobs import main_job, read_truth
 from noisyclean.pipeline.training_plan import STAGES, decide_train_plan, settle_train_plan
 from noisyclean.pipeline.training_report import training_report_stage
+from noisyclean.pipeline.unlabelled import find_unlabelled, unlabelled_stage
 from noisyclean.pipeline.viewing import settle_views
 from noisyclean.registry import plugins
 
@@ -82,6 +83,7 @@ def train(
     unlabeled: str | None = None,
     strip_prefix: str | None = None,
     max_bad: float = 0.1,
+    use_unlabelled: bool = False,
     reuse: str | Path | None = None,
     cache: str | Path | None = None,
     tensorboard: bool = False,
@@ -124,6 +126,8 @@ def train(
         unlabeled: Labels or folder names, separated by commas, that mean there is no label.
         strip_prefix: Taken off every path of the table before it is looked for.
         max_bad: Largest share of unusable rows to go on with.
+        use_unlabelled: Images of the folder that have no label or are not listed, and are none of ``test``, are shown
+            to the pre-training too, as far as the plan has one.
         reuse: A finished audit, usually reviewed since: what it decoded and pre-trained is taken over, verified labels
             are never doubted, and what is not set here is set as it was there.
         cache: Folder where decoded images are kept and shared between runs, instead of in ``out``;
@@ -170,6 +174,7 @@ def train(
         device=device,
         seed=seed,
         max_bad=max_bad,
+        use_unlabelled=use_unlabelled,
         overrides=read_overrides(Path(config) if config else None, set),
     )
     asked = _Asked(
@@ -197,7 +202,8 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
     origin = asked.origin
     ingested = _read(asked, reporter)
     if dry_run:
-        plan = decide_train_plan(asked.request, asked.method, origin, ingested.table)
+        num = len(_others(asked, ingested))
+        plan = decide_train_plan(asked.request, asked.method, origin, ingested.table, num_unlabelled=num)
         count = num_trainings(plan.method) if asked.compares else 1
         return estimate_training(ingested, plan, out=out, num_trainings=count, reporter=reporter)
     with open_run(out, overwrite=overwrite) as run:
@@ -234,9 +240,25 @@ def _claim(run: RunDir, asked: _Asked, ingested: Ingested) -> dict[str, str]:
     return inputs
 
 
+def _others(asked: _Asked, ingested: Ingested) -> list[str]:
+    """Files for the pre-training alone; none that is tested on."""
+    if not asked.request.use_unlabelled:
+        return []
+    tested = [] if asked.test is None else read_labels(asked.images, asked.test, asked.options).table.file_N.tolist()
+    return find_unlabelled(asked.images, ingested, but=tested)
+
+
 def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
     """All stages, in order."""
-    plan = settle_train_plan(run.root / "plan.json", asked.request, asked.method, asked.origin, ingested.table)
+    others = _others(asked, ingested)
+    plan = settle_train_plan(
+        run.root / "plan.json",
+        asked.request,
+        asked.method,
+        asked.origin,
+        ingested.table,
+        num_unlabelled=len(others),
+    )
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if asked.earlier is None else [stored_images(asked.earlier.run)]
@@ -249,7 +271,10 @@ def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str],
     plan = replace(plan, base=settle_views(plan.base, prepared, reporter=reporter))
     keep_plan(run.root / "plan.json", plan.to_json())
     taken = None if asked.earlier is None else take_pretraining(asked.earlier, prepared, plan.base)
-    start = start_stage(run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken)
+    unlabelled = None
+    if asked.request.use_unlabelled:
+        unlabelled = unlabelled_stage(run, others, everything, plan.base, reporter=reporter)
+    start = start_stage(run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken, unlabelled=unlabelled)
     truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
     job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
     trained = [train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]
