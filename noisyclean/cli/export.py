@@ -8,23 +8,47 @@ from typing import Annotated
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import console, next_command, print_json
+from noisyclean.cli.render import Terminal, console, next_command, print_json
 
 __all__ = ["export"]
 
+RETURNED = {"labelstudio": "EXPORT.json", "folders": None, "xlsx": None}
+"""What annotators give back; None where it is what was written."""
+
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A finished run, or a model folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A finished run; for onnx also a model folder.", show_default=False)],
     *,
-    to: Annotated[str, typer.Option(help="onnx.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Where to.", show_default="model.onnx beside the model")] = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="labelstudio (tasks with suggestions), folders (links to sort by hand), xlsx (a workbook with "
+            "thumbnails) or onnx (the model).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to.",
+            show_default="RUN/labelstudio/, RUN/to-sort/, RUN/flagged.xlsx or RUN/model/model.onnx",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there; of a folder to sort, what an export put there.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Hand a run's model over."""
+    """Hand the flagged images over to annotators, or the model to other software."""
     from noisyclean.pipeline.export import export_run
 
-    result = export_run(run, to=to, out=out)
-    console.print(f"{result['path']}: logits equal torch's within {result['largest_difference']:.1g}", markup=False)
-    next_command("noisyclean", "predict", run, "IMAGES", "--out", "predictions.csv")
+    result = export_run(run, to=to, out=out, overwrite=overwrite, reporter=Terminal())
+    path = result["path"]
+    if to in RETURNED:
+        console.print(f"{path}: {result['num_images']:,} flagged images", markup=False, soft_wrap=True)
+        next_command("noisyclean", "review", run, RETURNED[to] or path, "--out", "labels.cleaned.csv")
+    else:
+        console.print(f"{path}: logits equal torch's within {result['largest_difference']:.1g}", markup=False)
+        next_command("noisyclean", "predict", run, "IMAGES", "--out", "predictions.csv")
     if as_json:
         print_json(result)

@@ -17,7 +17,10 @@ def review(
     run: options.Run,
     verdicts: Annotated[
         list[Path],
-        typer.Argument(help="flagged.csv with its verdicts, or what report.html downloads; one file per reviewer."),
+        typer.Argument(
+            help="flagged.csv or its workbook with verdicts, what report.html downloads, Label Studio's export "
+            "(JSON or CSV), or a folder that was sorted; one per reviewer."
+        ),
     ],
     *,
     out: Annotated[Path, typer.Option(help="The cleaned table.", show_default=False)],

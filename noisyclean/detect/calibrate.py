@@ -10,7 +10,7 @@ from scipy.special import expit
 from noisyclean.ops.bells import fit_bells
 from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["Calibration", "calibrate", "small_class_offsets"]
+__all__ = ["Calibration", "calibrate", "class_correlation", "small_class_offsets"]
 
 LEAST_DISTANCE = 1.0
 """Distance of the two means, in widths, below which the curves are kept apart by this much: without it a nearly clean
@@ -56,10 +56,9 @@ def small_class_offsets(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray
         label_N: Given class indices.
     """
     p_N = expit(log_odds_N)
-    num_C = np.bincount(label_N)
-    sum_C: FloatArray = np.bincount(label_N, weights=p_N).astype(np.float64)
     common = float(p_N.mean())
-    added = _images_of_prior(num_C[num_C > 0], sum_C[num_C > 0], common)
+    num_C, sum_C = np.bincount(label_N), np.bincount(label_N, weights=p_N)
+    added = _images_of_prior(p_N, label_N)
     offset_C = np.zeros(len(num_C))
     for given in np.flatnonzero(num_C):
         shrunk = (sum_C[given] + added * common) / (num_C[given] + added)
@@ -67,19 +66,33 @@ def small_class_offsets(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray
     return offset_C
 
 
-def _images_of_prior(num_C: IntArray, sum_C: FloatArray, common: float) -> float:
-    """How many images at the common rate a beta prior is worth, by the method of moments.
+def class_correlation(log_odds_N: FloatArray, label_N: IntArray) -> float:
+    """How much of the variance of being wrong lies between the given classes (intraclass correlation), in (0, 1].
+
+    Args:
+        log_odds_N: That each label is wrong.
+        label_N: Given class indices.
+    """
+    return 1 / (_images_of_prior(expit(log_odds_N), label_N) + 1)
+
+
+def _images_of_prior(p_N: FloatArray, label_N: IntArray) -> float:
+    """How many images at the common rate a beta prior is worth, by the method of moments; at most all there are.
 
     The variance between classes is what is left of the spread of their rates after that of drawing so few images
     (analysis of variance with unequal sizes); a beta distribution of ``k`` images has the variance
     ``common (1 - common) / (k + 1)``.
     """
+    num_C = np.bincount(label_N)
+    has_any_C = num_C > 0
+    num_C, sum_C = num_C[has_any_C], np.bincount(label_N, weights=p_N)[has_any_C]
+    common, total = float(p_N.mean()), len(p_N)
     drawn = common * (1 - common)
     spread = float((num_C * (sum_C / num_C - common) ** 2).sum()) - (len(num_C) - 1) * drawn
-    effective = num_C.sum() - float((num_C**2).sum()) / num_C.sum()
+    effective = total - float((num_C**2).sum()) / total
     if spread <= 0 or effective <= 0:
-        return float(num_C.sum())
-    return float(np.clip(drawn * effective / spread - 1, 0, num_C.sum()))
+        return total
+    return float(np.clip(drawn * effective / spread - 1, 0, total))
 
 
 def _offset_for_mean(log_odds_N: FloatArray, mean: float) -> float:

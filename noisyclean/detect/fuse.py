@@ -2,7 +2,8 @@
 
 The method, fair opinion pooling, in five steps; assumptions and measurements are in ``docs/methods/detection.md``:
 
-1. Each opinion's class biases are taken out (:func:`~noisyclean.ops.pooling.balance_classes`).
+1. Each opinion's class biases are taken out (:func:`~noisyclean.ops.pooling.balance_classes`); how uneven the
+   classes are is settled by going through steps 1 to 4 in turns.
 2. The opinions are pooled, trained nets before the left-out classifier (:func:`~noisyclean.ops.pooling.pool_opinions`).
 3. The noise rate is read off the images the pool is sure of (:mod:`noisyclean.detect.rate`).
 4. The margin of the given label becomes a probability that agrees with that rate (:mod:`noisyclean.detect.calibrate`).
@@ -15,15 +16,16 @@ The signals are shown beside the probability; they are not part of it, because e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from noisyclean.detect.calibrate import calibrate, small_class_offsets
+from noisyclean.detect.calibrate import calibrate, class_correlation, small_class_offsets
 from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
 from noisyclean.detect.recognition import settle_unrecognised
 from noisyclean.errors import UsageError
-from noisyclean.ops.pooling import balance_classes, margins, plausible_shares, pool_opinions
+from noisyclean.ops.pooling import HALF, balance_classes, margins, plausible_shares, pool_opinions
 from noisyclean.types import (
     BoolArray,
     Evidence,
@@ -41,6 +43,8 @@ TRUST_NETS = 3.0
 """Weight of the trained nets against the left-out classifier's 1; ``docs/methods/detection.md`` says why."""
 LEAST_HELD_OUT = 50
 """Images the nets did not learn from below which they say nothing of the rest."""
+MOST_TURNS = 6
+SAME_BELIEF = 0.02
 THRESHOLD = 0.5
 SURE_LOG_ODDS = 12.0
 """Odds of 1 to 160,000: what is surer is told apart, but hardly further away."""
@@ -59,10 +63,9 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
         UsageError: There is no opinion to judge by.
     """
     label_N = evidence.label_N
-    log_p_NC = fair_opinion(evidence)
-    against_N = -margins(log_p_NC, label_N)
-    rate, note = _rate(log_p_NC, against_N, evidence)
-    p_N = _probability(against_N, evidence, rate)
+    judged = _judge_in_turns(evidence)
+    log_p_NC, rate = judged.log_p_NC, judged.rate
+    p_N = _probability(judged.log_odds_N, label_N)
     suggestion_N, share_N = _best_other(log_p_NC, label_N)
     flagged_N = p_N > THRESHOLD
     p_NC = np.exp(log_p_NC)
@@ -79,16 +82,58 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
             rate=rate.rate, low=rate.low, high=rate.high, transition_CC=_transitions(p_NC, label_N, p_N)
         ),
         thresholds=dict.fromkeys(classes, THRESHOLD),
-        notes=(*note, *(note for score in scores.values() for note in score.notes)),
+        notes=(*judged.notes, *(note for score in scores.values() for note in score.notes)),
     )
     return settle_unrecognised(stats, evidence, classes)
 
 
-def fair_opinion(evidence: Evidence) -> FloatArray:
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    log_p_NC: FloatArray
+    """The pooled opinion."""
+    rate: RateEstimate
+    notes: tuple[str, ...]
+    log_odds_N: FloatArray
+    """That each label is wrong; images the nets learnt from and held-out ones each calibrated by their own."""
+
+
+def _judge_in_turns(evidence: Evidence) -> _Judged:
+    """Judge every label; the answer says how much of the labels' unevenness to believe, until both agree.
+
+    Noise that takes its share of every true class moves labels from the large classes to the small ones: error rates of
+    given classes then differ widely, and the classes are about as uneven as their labels. Where those error rates are
+    alike, the classes are more even.
+    """
+    believed = HALF
+    for _ in range(MOST_TURNS):
+        judged = _judge(evidence, believed)
+        found = min(1.0, HALF + class_correlation(judged.log_odds_N, evidence.label_N))
+        if abs(found - believed) < SAME_BELIEF:
+            break
+        believed = found
+    return judged
+
+
+def _judge(evidence: Evidence, believed: float) -> _Judged:
+    log_p_NC = fair_opinion(evidence, believed=believed)
+    against_N = -margins(log_p_NC, evidence.label_N)
+    rate, notes = _rate(log_p_NC, against_N, evidence)
+    held_N = _held_out(evidence)
+    log_odds_N = np.empty_like(against_N)
+    for part_N in (held_N, ~held_N) if held_N.any() else (~held_N,):
+        log_odds_N[part_N] = calibrate(against_N[part_N], rate.rate).log_odds(against_N[part_N])
+    return _Judged(log_p_NC=log_p_NC, rate=rate, notes=notes, log_odds_N=log_odds_N)
+
+
+def fair_opinion(evidence: Evidence, *, believed: float = HALF) -> FloatArray:
     """Pool the opinions that exist, each balanced over the classes; log-probabilities (N, C), float64.
 
     How uneven the classes really are is hidden by the noise; :func:`~noisyclean.ops.pooling.plausible_shares` says what
     is assumed. Half of the disagreement between labels and pool counts as noise there, the other half as errors.
+
+    Args:
+        evidence: With at least one opinion.
+        believed: How much of the labels' unevenness is, in [0, 1].
     """
     given = {"log_p_NC": TRUST_NETS, "outside_log_p_NC": 1.0}
     weights = [weight for name, weight in given.items() if evidence.has(name)]
@@ -100,7 +145,7 @@ def fair_opinion(evidence: Evidence) -> FloatArray:
     for _ in range(2):
         pooled_NC = pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
         disagreement = float(np.mean(pooled_NC.argmax(axis=1) != evidence.label_N))
-        target_C = plausible_shares(share_C, disagreement / 2)
+        target_C = plausible_shares(share_C, disagreement / 2, believed)
     return pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
 
 
@@ -126,8 +171,8 @@ def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> Rat
     estimate = estimate_rate(top_N2[:, 1] - top_N2[:, 0], pooled_NC.argmax(axis=1) != label_N)
     if evidence.log_p_NC is None or evidence.outside_log_p_NC is None:
         return estimate
-    opinions = evidence.log_p_NC[part_N].argmax(axis=1), evidence.outside_log_p_NC[part_N].argmax(axis=1)
-    return cap_by_agreement(estimate, label_N, opinions, evidence.num_classes)
+    opinions = evidence.log_p_NC.argmax(axis=1), evidence.outside_log_p_NC.argmax(axis=1)
+    return cap_by_agreement(estimate, evidence.label_N, opinions, evidence.num_classes, asked_N=part_N)
 
 
 def _held_out(evidence: Evidence) -> BoolArray:
@@ -137,16 +182,12 @@ def _held_out(evidence: Evidence) -> BoolArray:
     return evidence.held_out_N
 
 
-def _probability(against_N: FloatArray, evidence: Evidence, rate: RateEstimate) -> FloatArray:
-    """Calibrated, images the nets learnt from and held-out ones each by their own.
+def _probability(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray:
+    """With the error rates of small classes drawn to the common one.
 
     Odds beyond any evidence are drawn together but stay in order, or floats would tie.
     """
-    log_odds_N = np.empty_like(against_N)
-    held_N = _held_out(evidence)
-    for part_N in (held_N, ~held_N) if held_N.any() else (~held_N,):
-        log_odds_N[part_N] = calibrate(against_N[part_N], rate.rate).log_odds(against_N[part_N])
-    log_odds_N += small_class_offsets(log_odds_N, evidence.label_N)[evidence.label_N]
+    log_odds_N = log_odds_N + small_class_offsets(log_odds_N, label_N)[label_N]
     beyond_N = np.maximum(np.abs(log_odds_N) - SURE_LOG_ODDS, 0)
     probability_N: FloatArray = expit(np.sign(log_odds_N) * (np.abs(log_odds_N) - beyond_N + np.log1p(beyond_N)))
     return probability_N

@@ -76,7 +76,12 @@ def estimate_rate(confidence_N: FloatArray, disagrees_N: BoolArray) -> RateEstim
 
 
 def cap_by_agreement(
-    estimate: RateEstimate, label_N: IntArray, opinions_2N: tuple[IntArray, IntArray], num_classes: int
+    estimate: RateEstimate,
+    label_N: IntArray,
+    opinions_2N: tuple[IntArray, IntArray],
+    num_classes: int,
+    *,
+    asked_N: BoolArray | None = None,
 ) -> RateEstimate:
     """Lower an estimate to what two opinions' agreement with the labels and with each other allows.
 
@@ -86,10 +91,11 @@ def cap_by_agreement(
     Args:
         estimate: What is capped.
         label_N: Given class indices.
-        opinions_2N: Predicted class indices; neither may have memorised the labels.
+        opinions_2N: Predicted class indices; the second may not have memorised any label.
         num_classes: C.
+        asked_N: Images on which the first opinion is asked; None for all.
     """
-    most, error = triangulate(label_N, opinions_2N, num_classes)
+    most, error = triangulate(label_N, opinions_2N, num_classes, asked_N=asked_N)
     if error > VAGUE or most >= estimate.rate:
         return estimate
     return replace(estimate, rate=most, low=min(estimate.low, max(0.0, most - Z95 * error)))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["Placed", "place_in_folders", "safe_names"]
+__all__ = ["Placed", "link_or_copy", "place_in_folders", "safe_names"]
 
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 """What some system does not allow in a name."""
@@ -46,7 +46,7 @@ def place_in_folders(images: Sequence[Placed], target: Path) -> list[str]:
         places.append(place)
         path = partial / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        _link(image.file, path)
+        link_or_copy(image.file, path)
     if target.exists():
         target.rmdir()
     partial.replace(target)
@@ -75,8 +75,13 @@ def _free_place(folder: PurePosixPath, file: Path, taken: set[str]) -> str:
     return place
 
 
-def _link(source: str, target: Path) -> None:
+def link_or_copy(source: str, target: Path) -> None:
+    """Make ``target`` another name of the file, or a copy of it; a name that is taken is taken over, its file is not.
+
+    Writing through a name that is there could change an image that it links to; so it is removed first.
+    """
     real = os.path.realpath(source)
+    target.unlink(missing_ok=True)
     try:
         os.link(real, target)
     except OSError:

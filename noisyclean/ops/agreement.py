@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from noisyclean.ops.chance import chance_agreement
-from noisyclean.types import IntArray
+from noisyclean.types import BoolArray, IntArray
 
 __all__ = ["Z95", "kappa", "triangulate"]
 
@@ -32,7 +32,9 @@ def kappa(first_N: IntArray, second_N: IntArray, num_classes: int) -> tuple[floa
     return (agree - chance) / (1 - chance), float(error / (1 - chance))
 
 
-def triangulate(judge_N: IntArray, peers_2N: tuple[IntArray, IntArray], num_classes: int) -> tuple[float, float]:
+def triangulate(
+    judge_N: IntArray, peers_2N: tuple[IntArray, IntArray], num_classes: int, *, asked_N: BoolArray | None = None
+) -> tuple[float, float]:
     """The share of a judge's labels that are wrong, from how often it and two others agree.
 
     Where the three err independently given the truth, and by chance, agreements multiply: ``kappa_ab = r_a r_b``, so
@@ -44,13 +46,16 @@ def triangulate(judge_N: IntArray, peers_2N: tuple[IntArray, IntArray], num_clas
         judge_N: Class indices by the judge.
         peers_2N: Class indices by the two others.
         num_classes: C.
+        asked_N: Samples on which the first peer may be asked, a fair sample of all; None for all of them.
 
     Returns:
         The share, in [0, 1], and its standard error, covariances left out; (1, inf) where a pair agrees no more than by
         chance.
     """
     first_N, second_N = peers_2N
-    pairs = [kappa(*pair, num_classes) for pair in ((judge_N, first_N), (judge_N, second_N), (first_N, second_N))]
+    asked_N = np.ones(len(judge_N), dtype=bool) if asked_N is None else asked_N
+    judges = ((judge_N[asked_N], first_N[asked_N]), (judge_N, second_N), (first_N[asked_N], second_N[asked_N]))
+    pairs = [kappa(*pair, num_classes) for pair in judges]
     if any(value <= Z95 * error for value, error in pairs):
         return 1.0, float("inf")
     (with_first, _), (with_second, _), (between, _) = pairs

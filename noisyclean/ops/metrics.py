@@ -11,6 +11,7 @@ __all__ = [
     "class_table",
     "detection_metrics",
     "expected_calibration_error",
+    "precision_recall_at",
     "reliability_bins",
     "share_interval",
 ]
@@ -30,12 +31,27 @@ def detection_metrics(score_N: FloatArray, is_wrong_N: BoolArray) -> dict[str, f
     num_wrong = int(is_wrong_N.sum())
     if num_wrong in (0, len(is_wrong_N)):
         return {"auroc": None, "average_precision": None, "precision_at_k": None}
-    top = np.argsort(-score_N, kind="stable")[:num_wrong]
     return {
         "auroc": float(roc_auc_score(is_wrong_N, score_N)),
         "average_precision": float(average_precision_score(is_wrong_N, score_N)),
-        "precision_at_k": float(is_wrong_N[top].mean()),
+        "precision_at_k": precision_recall_at(score_N, is_wrong_N, num_wrong)[0],
     }
+
+
+def precision_recall_at(score_N: FloatArray, is_wrong_N: BoolArray, k: int) -> tuple[float, float | None]:
+    """Share of the k highest scores that is wrong, and share of the wrong ones that is among them.
+
+    Args:
+        score_N: Higher is worse; equals in table order.
+        is_wrong_N: Which labels are wrong.
+        k: In [1, N].
+
+    Returns:
+        Precision and recall; no recall where nothing is wrong.
+    """
+    hits = int(is_wrong_N[np.argsort(-score_N, kind="stable")[:k]].sum())
+    num_wrong = int(is_wrong_N.sum())
+    return hits / k, hits / num_wrong if num_wrong else None
 
 
 def expected_calibration_error(p_N: FloatArray, is_true_N: BoolArray, *, num_bins: int = 15) -> float:

@@ -9,7 +9,10 @@ from scipy.special import log_softmax, logsumexp
 
 from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["balance_classes", "margins", "plausible_shares", "pool_opinions"]
+__all__ = ["HALF", "balance_classes", "margins", "plausible_shares", "pool_opinions"]
+
+HALF = 0.5
+"""Of the labels' unevenness is believed where nothing speaks for more."""
 
 MOST_BALANCED = 50_000
 """Class biases are found on at most this many samples, evenly spread."""
@@ -26,23 +29,24 @@ def margins(log_p_NC: FloatArray, label_N: IntArray) -> FloatArray:
     return difference
 
 
-def plausible_shares(share_C: FloatArray, movable: float) -> FloatArray:
+def plausible_shares(share_C: FloatArray, movable: float, believed: float = HALF) -> FloatArray:
     """How frequent the classes may really be, given how frequent their labels are.
 
-    Noise can hide that the classes are even, and it can make uneven ones look more even than they are; which of the two
-    it did cannot be read off the labels. Even classes are the simplest explanation as long as the noise alone can have
-    made the labels uneven; else they are taken to be half as uneven as the labels, on a logarithmic scale.
+    Noise can hide that the classes are even, and it can make uneven ones look more even than they are. Even classes are
+    the simplest explanation as long as the noise alone can have made the labels uneven; else the classes are taken to
+    be part as uneven as the labels, on a logarithmic scale.
 
     Args:
         share_C: Shares of the labels; sum to 1. Classes without labels stay empty.
         movable: Share of the labels that noise may have moved from one class to another, in [0, 1].
+        believed: That part, in [0, 1].
     """
     present = share_C > 0
     even_C: FloatArray = present / present.sum()
     moved = np.abs(share_C - even_C).sum() / 2
     if moved <= movable:
         return even_C
-    between_C = np.sqrt(share_C * even_C)
+    between_C = share_C**believed * even_C ** (1 - believed) * present
     shares_C: FloatArray = between_C / between_C.sum()
     return shares_C
 

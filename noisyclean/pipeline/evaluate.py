@@ -8,29 +8,37 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyclean.base.files import read_json
+from noisyclean.base.files import read_json, write_text
 from noisyclean.data.columns import choose_columns
 from noisyclean.data.tables import read_table
 from noisyclean.errors import DataError, UsageError
-from noisyclean.ops.metrics import detection_metrics, expected_calibration_error
+from noisyclean.ops.metrics import detection_metrics, expected_calibration_error, precision_recall_at
 from noisyclean.pipeline.rundir import read_run
+from noisyclean.types import BoolArray, FloatArray
 
-__all__ = ["evaluate", "true_labels"]
+__all__ = ["evaluate", "figure_rows", "true_labels"]
 
 SCHEMA_VERSION = 1
+PICTURES = "evaluation"
+"""Folder of the pictures, in the run."""
 
 
-def evaluate(run: str | Path, *, truth: str | Path) -> dict[str, Any]:
+def evaluate(run: str | Path, *, truth: str | Path, plots: bool = False) -> dict[str, Any]:
     """Compare a run's scores with the true labels.
 
     Args:
         run: A finished audit.
         truth: Table with a path and the true label of each image; paths as the audit's table gave them.
+        plots: Also draw pictures into ``RUN/evaluation/``: ``index.html`` shows them all, and each is an SVG file. What
+            an earlier call drew is replaced.
 
     Returns:
-        ``auroc``, ``average_precision``, ``precision_at_k``, ``recall_at_k``, ``f1`` and ``num_flagged`` at the chosen
-        threshold, ``noise_rate_true``, ``noise_rate_estimated``, ``transition_error`` (mean absolute difference of the
-        rows, off the diagonal and on it), ``suggestion_accuracy`` on the wrong ones, ``ece``.
+        ``auroc``, ``average_precision``, ``precision_at_k`` and ``recall_at_k`` for k = the number of wrong labels,
+        ``precision``, ``recall``, ``f1`` and ``num_flagged`` at the chosen threshold, ``noise_rate_true``,
+        ``noise_rate_estimated`` and ``noise_rate_error``, their difference, ``transition_error`` (mean absolute
+        difference of the rows, off the diagonal and on it), ``suggestion_accuracy`` on the wrong ones, ``ece``, ``top``
+        (precision and recall of the first 10, 30, 100, ... images), ``signal_auroc`` of every signal by itself, and
+        ``plots``, the page, where it was asked for.
 
     Raises:
         UsageError: The run is not finished.
@@ -47,23 +55,50 @@ def evaluate(run: str | Path, *, truth: str | Path) -> dict[str, Any]:
     is_wrong_N = given != true_label
     p_N = scores["p_mislabeled"].astype(float).to_numpy()
     flagged_N = (scores["flagged"] == "true").to_numpy()
-    ranking = detection_metrics(p_N, is_wrong_N)
-    hits = int((flagged_N & is_wrong_N).sum())
-    return {
+    true_CC = _true_transition(given, true_label, summary)
+    estimated_CC = np.asarray(summary["transition_matrix"])
+    rates = float(is_wrong_N.mean()), summary["noise_rate"]["estimate"]
+    figures = {
         "schema_version": SCHEMA_VERSION,
         "num_images": len(scores),
-        **ranking,
-        "recall_at_k": ranking["precision_at_k"],
-        "num_flagged": int(flagged_N.sum()),
-        "precision": hits / max(int(flagged_N.sum()), 1),
-        "recall": hits / max(int(is_wrong_N.sum()), 1),
-        "f1": 2 * hits / max(int(flagged_N.sum() + is_wrong_N.sum()), 1),
-        "noise_rate_true": float(is_wrong_N.mean()),
-        "noise_rate_estimated": summary["noise_rate"]["estimate"],
-        "transition_error": _transition_error(given, true_label, summary),
+        **_of_ranking(p_N, is_wrong_N, flagged_N),
+        "noise_rate_true": rates[0],
+        "noise_rate_estimated": rates[1],
+        "noise_rate_error": rates[1] - rates[0],
+        "transition_error": float(np.abs(true_CC - estimated_CC).mean()),
         "suggestion_accuracy": float((suggested == true_label)[is_wrong_N].mean()) if is_wrong_N.any() else None,
         "ece": expected_calibration_error(p_N, is_wrong_N),
+        "top": _top(p_N, is_wrong_N),
+        "signal_auroc": _signal_auroc(scores, is_wrong_N),
     }
+    if plots:
+        from noisyclean.report.evaluation import Compared
+
+        compared = Compared(
+            classes=tuple(row["name"] for row in summary["classes"]),
+            p_N=p_N,
+            is_wrong_N=is_wrong_N,
+            flagged_N=flagged_N,
+            true_CC=true_CC,
+            estimated_CC=estimated_CC,
+            loss_EN=_losses(root, summary, scores),
+        )
+        figures["plots"] = str(_draw(root / PICTURES, compared, figures))
+    return figures
+
+
+def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures as people read them: name and value."""
+    rows = [
+        (name.replace("_", " "), _as_text(value))
+        for name, value in figures.items()
+        if name != "schema_version" and not isinstance(value, str | list | dict)
+    ]
+    rows += [
+        (f"precision, recall of the first {row['k']:,}", f"{_as_text(row['precision'])}, {_as_text(row['recall'])}")
+        for row in figures["top"]
+    ]
+    return rows + [(f"auroc of {name} alone", _as_text(value)) for name, value in figures["signal_auroc"].items()]
 
 
 def true_labels(paths: pd.Series, truth: Path) -> np.ndarray:
@@ -84,9 +119,66 @@ def true_labels(paths: pd.Series, truth: Path) -> np.ndarray:
     return np.asarray([by_path[path].strip() for path in paths], dtype=object)
 
 
-def _transition_error(given: np.ndarray, true_label: np.ndarray, summary: dict[str, Any]) -> float:
-    """Mean absolute difference between the estimated rows and the observed ones."""
+def _of_ranking(p_N: FloatArray, is_wrong_N: BoolArray, flagged_N: BoolArray) -> dict[str, Any]:
+    ranking = detection_metrics(p_N, is_wrong_N)
+    hits = int((flagged_N & is_wrong_N).sum())
+    return {
+        **ranking,
+        "recall_at_k": ranking["precision_at_k"],
+        "num_flagged": int(flagged_N.sum()),
+        "precision": hits / max(int(flagged_N.sum()), 1),
+        "recall": hits / max(int(is_wrong_N.sum()), 1),
+        "f1": 2 * hits / max(int(flagged_N.sum() + is_wrong_N.sum()), 1),
+    }
+
+
+def _top(p_N: FloatArray, is_wrong_N: BoolArray) -> list[dict[str, Any]]:
+    """Precision and recall of the first k images, k = 10, 30, 100, 300 and so on."""
+    steps = [first * 10**power for power in range(1, len(str(len(p_N)))) for first in (1, 3)]
+    found = [(k, *precision_recall_at(p_N, is_wrong_N, k)) for k in steps if k < len(p_N)]
+    return [{"k": k, "precision": precision, "recall": recall} for k, precision, recall in found]
+
+
+def _signal_auroc(scores: pd.DataFrame, is_wrong_N: BoolArray) -> dict[str, float | None]:
+    """How well each signal ranks by itself; its columns come after ``flagged``."""
+    names = list(scores.columns[list(scores.columns).index("flagged") + 1 :])
+    return {name: detection_metrics(scores[name].astype(float).to_numpy(), is_wrong_N)["auroc"] for name in names}
+
+
+def _true_transition(given: np.ndarray, true_label: np.ndarray, summary: dict[str, Any]) -> FloatArray:
+    """Share of each given class that is truly of another, shape (C, C)."""
     names = [row["name"] for row in summary["classes"]]
     observed = pd.crosstab(given, true_label, normalize="index").reindex(index=names, columns=names, fill_value=0.0)
-    estimated = np.asarray(summary["transition_matrix"])
-    return float(np.abs(observed.to_numpy() - estimated).mean())
+    return observed.to_numpy()
+
+
+def _losses(root: Path, summary: dict[str, Any], scores: pd.DataFrame) -> FloatArray | None:
+    """Recorded losses of the first net, (E, N); without a training, one row of losses under the pooled opinion."""
+    record = root / "train-probe" / "net-0.npz"
+    if "train-probe" in summary["stages"] and record.exists():
+        loss_EN: FloatArray = np.load(record, allow_pickle=False)["loss_EN"]
+        return loss_EN if loss_EN.shape[1] == len(scores) else None
+    if not (root / "pred_probs.npz").exists():
+        return None
+    stored = np.load(root / "pred_probs.npz", allow_pickle=False)
+    if stored["image_path"].tolist() != scores["image_path"].tolist():
+        return None
+    column = {name: index for index, name in enumerate(stored["classes"].tolist())}
+    given_N = [column[label] for label in scores["given_label"]]
+    loss_N: FloatArray = -np.log(np.maximum(stored["p_NC"][np.arange(len(scores)), given_N], 1e-12))
+    return loss_N[None]
+
+
+def _draw(folder: Path, compared: Any, figures: dict[str, Any]) -> Path:
+    from noisyclean.report.evaluation import draw_pictures, evaluation_page
+
+    pictures = draw_pictures(compared)
+    for picture in pictures:
+        write_text(folder / f"{picture.name}.svg", picture.svg)
+    title = f"{folder.parent.name} against the truth"
+    write_text(folder / "index.html", evaluation_page(title, figure_rows(figures), pictures))
+    return folder / "index.html"
+
+
+def _as_text(value: float | int | None) -> str:
+    return "none" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

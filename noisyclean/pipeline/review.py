@@ -20,8 +20,9 @@ from noisyclean.export.folders import Placed, place_in_folders
 from noisyclean.pipeline.finished import FinishedRun, open_finished
 from noisyclean.pipeline.rundir import LOCK, refuse_inside
 from noisyclean.pipeline.trail import TRAIL, add_to_trail, read_trail
+from noisyclean.pipeline.verdict_sources import read_all_verdicts
 from noisyclean.report.flags import to_csv
-from noisyclean.report.verdicts import WORDS, Decision, Judged, Verdict, decide, read_verdicts
+from noisyclean.report.verdicts import WORDS, Decision, Verdict, decide
 
 __all__ = ["review"]
 
@@ -50,7 +51,8 @@ def review(
 
     Args:
         run: A finished audit.
-        verdicts: Tables with ``image_path``, ``verdict`` and perhaps ``reviewed_label``; one file is one reviewer.
+        verdicts: Tables with ``image_path``, ``verdict`` and perhaps ``reviewed_label``, exports of Label Studio, or
+            folders that ``export`` wrote and people sorted; one file is one reviewer.
         out: The cleaned table.
         labels: The table to change; the audited one by default.
         to_folders: Also a folder per class of links to the images, in a new folder.
@@ -70,7 +72,7 @@ def review(
     files = [Path(path) for path in verdicts]
     _refuse_targets(finished, Path(out), Path(to_folders) if to_folders else None)
     table, columns = _table_to_change(finished, Path(labels) if labels else None)
-    merged = _read_all(files, finished, allow_new_labels=allow_new_labels)
+    merged = read_all_verdicts(files, finished, allow_new_labels=allow_new_labels)
     for file, items in merged.items():
         if items:
             reporter.say(f"{file}: {len(items):,} verdicts")
@@ -104,27 +106,6 @@ def review(
         "out": str(out),
         "trail": str(finished.root / TRAIL),
     }
-
-
-def _read_all(files: list[Path], finished: FinishedRun, *, allow_new_labels: bool) -> dict[str, list[Verdict]]:
-    """Verdicts by reviewer; a file's name is its reviewer's, with its folder's where two are alike."""
-    images = {
-        path: Judged(given, suggested)
-        for path, given, suggested in zip(
-            finished.scores["image_path"],
-            finished.scores["given_label"],
-            finished.scores["suggested_label"],
-            strict=True,
-        )
-    }
-    stems = Counter(file.stem for file in files)
-    merged: dict[str, list[Verdict]] = {}
-    for file in files:
-        reviewer = file.stem if stems[file.stem] == 1 else f"{file.resolve().parent.name}/{file.stem}"
-        merged[reviewer] = merged.get(reviewer, []) + read_verdicts(
-            read_table(file), reviewer, images=images, classes=finished.classes, allow_new_labels=allow_new_labels
-        )
-    return merged
 
 
 def _table_to_change(finished: FinishedRun, asked: Path | None) -> tuple[TextTable, Columns]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from noisyclean.base.files import write_text
-from noisyclean.report.flags import neutralise, restore
+from noisyclean.data.shielding import neutralise, restore
 from noisyclean.report.verdicts import Decision, Verdict
 
 __all__ = ["TRAIL", "add_to_trail", "read_trail"]

@@ -34,11 +34,18 @@ def learning_curves(history: Mapping[str, Sequence[Mapping[str, float]]]) -> str
     return to_svg(figure)
 
 
-def reliability_diagram(bins: Sequence[Sequence[float]]) -> str:
-    """How often the model is right against how sure it says it is.
+def reliability_diagram(
+    bins: Sequence[Sequence[float]],
+    *,
+    xlabel: str = "probability of the prediction",
+    ylabel: str = "share that is right",
+) -> str:
+    """How often something is so against how sure it is said to be so; larger dots are more images.
 
     Args:
         bins: Count, mean stated probability and observed share of each bin.
+        xlabel: What is stated.
+        ylabel: What is observed.
     """
     figure = Figure(figsize=(3.6, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -47,5 +54,5 @@ def reliability_diagram(bins: Sequence[Sequence[float]]) -> str:
     sizes = [12 + 90 * row[0] / most for row in bins]
     axes.plot([row[1] for row in bins], [row[2] for row in bins], color=CLEAN, linewidth=1.2)
     axes.scatter([row[1] for row in bins], [row[2] for row in bins], s=sizes, color=FLAGGED, zorder=3)
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability of the prediction", ylabel="share that is right")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel=xlabel, ylabel=ylabel)
     return to_svg(figure)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from noisyclean.data.shielding import neutralise
 from noisyclean.types import CONFLICT, BoolArray, FloatArray, IntArray, LabelTable, SampleStats, StrArray
 
-__all__ = ["flag_table", "flagged_rows", "neutralise", "restore", "score_table", "to_csv"]
+__all__ = ["flag_table", "flagged_rows", "score_table", "to_csv"]
 
 VERDICT_COLUMNS = ("verdict", "reviewed_label", "comment")
-RISKY_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet runs cells that begin so."""
-SHIELD = "'"
 
 
 def score_table(table: LabelTable, stats: SampleStats, usable_N: BoolArray) -> pd.DataFrame:
@@ -81,26 +79,6 @@ def to_csv(frame: pd.DataFrame) -> str:
     """As CSV text with one newline style, so that equal tables are equal files."""
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text
-
-
-def neutralise(cell: object) -> object:
-    """Put an apostrophe before text that a spreadsheet would run; numbers such as -1 stay as they are."""
-    if not isinstance(cell, str) or not cell.startswith((*RISKY_STARTS, SHIELD)):
-        return cell
-    return cell if _is_number(cell) else SHIELD + cell
-
-
-def restore(cell: str) -> str:
-    """Undo :func:`neutralise`."""
-    return cell[1:] if cell.startswith(SHIELD) else cell
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _exact(values: FloatArray) -> StrArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from PIL import Image
 
-from noisyclean.data.decode import PixelMapping, UnreadableImage, decode
+from noisyclean.data.decode import PixelMapping
+from noisyclean.data.thumbnails import thumbnail_jpeg
 from noisyclean.report.plots import loss_histogram, transition_heat_map
 from noisyclean.types import FloatArray, SampleStats
 
@@ -64,10 +63,5 @@ def render_page(
 
 def _thumbnail(file: Path, mapping: PixelMapping) -> str:
     """A data URI, or nothing where the file cannot be read any more."""
-    try:
-        image = Image.fromarray(decode(file, mapping).image_HWI)
-    except UnreadableImage:
-        return ""
-    content = io.BytesIO()
-    image.save(content, format="JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
+    content = thumbnail_jpeg(file, mapping)
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode() if content else ""

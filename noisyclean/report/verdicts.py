@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 
 from noisyclean.data.columns import IMAGE_NAMES
+from noisyclean.data.shielding import restore
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError
-from noisyclean.report.flags import restore
 
 __all__ = ["WORDS", "Decision", "Judged", "Verdict", "decide", "read_verdicts"]
 

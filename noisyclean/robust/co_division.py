@@ -115,7 +115,7 @@ class CoDivision:
 
     def targets(self, index: int, index_B: Tensor, p_BC: Tensor, *, temperature: float) -> Tensor:
         """Refined targets of some rows for a net, from a guess of them."""
-        given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        given_BC = self.data.given(index_B)
         return refined_targets(given_BC, p_BC, self.p_clean_LN[index, index_B], temperature=temperature)
 
     def state_dict(self) -> dict[str, Any]:

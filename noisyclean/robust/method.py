@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
@@ -47,6 +48,14 @@ class TrainingData:
     """Samples of one group never vote for each other."""
     truth_N: Tensor | None = None
     """True class indices, for oracles alone."""
+
+    def given(self, index_B: Tensor) -> Tensor:
+        """The given labels of some rows as probabilities, shape (B, C), float32."""
+        return self.one_hot(self.label_N[index_B])
+
+    def one_hot(self, label_B: Tensor) -> Tensor:
+        """Class indices as probabilities, shape (B, C), float32; torch's own would look at the values first."""
+        return (label_B[:, None] == torch.arange(self.num_classes, device=label_B.device)).float()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from noisyclean.detect.calibrate import calibrate, small_class_offsets
+from noisyclean.detect.calibrate import calibrate, class_correlation, small_class_offsets
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
 
@@ -92,3 +92,13 @@ def test_classes_of_one_rate_are_drawn_together_as_far_as_can_be() -> None:
     shifted = expit(log_odds + small_class_offsets(log_odds, label)[label])
     assert shifted[-3:].mean() == pytest.approx(expit(log_odds).mean(), abs=0.01)
     assert small_class_offsets(log_odds, label)[1] == 0
+
+
+def test_the_class_correlation_is_that_of_the_rates_drawn() -> None:
+    draw = np.random.default_rng(0)
+    rate_C = draw.beta(2.0, 6.0, 400)  # a beta prior of eight images
+    label = np.repeat(np.arange(400), 60)
+    log_odds = np.where(draw.random(len(label)) < rate_C[label], 30.0, -30.0)
+    assert class_correlation(log_odds, label) == pytest.approx(1 / 9, rel=0.15)
+    assert class_correlation(log_odds, draw.permutation(label)) < 0.005
+    assert class_correlation(np.where(label < 100, 30.0, -30.0), label) == pytest.approx(1.0, abs=0.02)

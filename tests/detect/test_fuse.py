@@ -7,9 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from sklearn.metrics import average_precision_score
 
 from noisyclean.detect.fuse import fair_opinion, fuse
 from noisyclean.errors import UsageError
+from noisyclean.ops.pooling import HALF, balance_classes, margins, plausible_shares
 from noisyclean.types import BoolArray, Evidence, FloatArray
 
 CLASSES = ("ant", "bee", "cat")
@@ -88,6 +90,30 @@ def test_rare_classes_stay_rare() -> None:
     given = np.bincount(evidence.label_N) / len(evidence.label_N)
     assert np.abs(found - given).sum() / 2 < 0.2
     assert found.argmax() == 0
+
+
+@pytest.mark.parametrize("is_of_true_class", [True, False])
+def test_both_kinds_of_noise_in_a_long_tail_are_found(is_of_true_class: bool) -> None:
+    draw = np.random.default_rng(0)
+    size_C = np.array([4_000, 1_200, 400, 120])
+    label = true = np.repeat(np.arange(4), size_C)
+    wrong = draw.random(len(true)) < 0.2
+    other = np.where(wrong, (true + draw.integers(1, 4, len(true))) % 4, true)
+    true, label = (true, other) if is_of_true_class else (other, label)
+    # Opinions of a model that knows what it sees of a class, but has learnt how frequent the labels are.
+    seen_NC = 3.5 * np.eye(4)[true] + draw.normal(0, 1.3, (len(true), 4))
+    share_C = np.bincount(label) / len(label)
+    opinion_NC = log_softmax(seen_NC + np.log(share_C), axis=1)
+    stats = fuse(Evidence(label_N=label, num_classes=4, log_p_NC=opinion_NC), {}, classes=("a", "b", "c", "d"))
+    is_wrong = label != true
+
+    def precision_at(believed: float) -> float:
+        against_N = -margins(balance_classes(opinion_NC, plausible_shares(share_C, 0.0, believed)), label)
+        return float(average_precision_score(is_wrong, against_N))
+
+    best = max(precision_at(believed) for believed in (0.0, 0.25, 0.5, 0.75, 1.0))
+    found = average_precision_score(is_wrong, stats.p_mislabeled_N)
+    assert found > (best + precision_at(HALF)) / 2 - 0.005
 
 
 def test_probabilities_do_not_tie_and_follow_the_margin() -> None:

@@ -66,3 +66,16 @@ def test_nothing_is_known_where_a_peer_guesses() -> None:
     draw = np.random.default_rng(3)
     true = draw.integers(0, 4, 400)
     assert triangulate(true, (true, draw.integers(0, 4, 400)), 4) == (1.0, np.inf)
+
+
+def test_a_peer_asked_on_some_samples_is_judged_on_those() -> None:
+    draw = np.random.default_rng(4)
+    true = draw.integers(0, 5, 20_000)
+    label, honest, second = (judge(true, share, 5, draw) for share in (0.3, 0.2, 0.4))
+    asked = draw.random(20_000) < 0.2
+    memorised = np.where(asked, honest, label)
+    found, error = triangulate(label, (memorised, second), 5, asked_N=asked)
+    assert abs(found - np.mean(label != true)) < 3.5 * error
+    on_asked_alone = triangulate(label[asked], (honest[asked], second[asked]), 5)
+    assert error < on_asked_alone[1]
+    assert triangulate(label, (memorised, second), 5)[0] < 0.2

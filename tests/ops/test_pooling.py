@@ -44,10 +44,13 @@ def test_an_empty_class_is_left_out_of_the_balance() -> None:
 @given(
     counts=st.lists(st.integers(0, 500), min_size=2, max_size=12).filter(lambda counts: sum(counts) > 0),
     movable=st.floats(0, 1),
+    believed=st.floats(0, 1),
 )
-def test_plausible_shares_are_shares_and_never_more_uneven_than_the_labels(counts: list[int], movable: float) -> None:
+def test_plausible_shares_are_shares_and_never_more_uneven_than_the_labels(
+    counts: list[int], movable: float, believed: float
+) -> None:
     share = np.asarray(counts) / sum(counts)
-    plausible = plausible_shares(share, movable)
+    plausible = plausible_shares(share, movable, believed)
     assert plausible.sum() == pytest.approx(1)
     assert ((plausible > 0) == (share > 0)).all()
     assert plausible.max() <= share.max() + 1e-9
@@ -58,6 +61,8 @@ def test_shares_are_even_where_noise_can_have_moved_that_many_labels() -> None:
     assert plausible_shares(share, 0.17) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
     between = plausible_shares(share, 0.16)
     assert between[0] / between[2] == pytest.approx((0.5 / 0.2) ** 0.5)
+    assert plausible_shares(share, 0.16, 1.0) == pytest.approx(share)
+    assert plausible_shares(share, 0.16, 0.0) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
 
 
 def test_a_pool_is_the_weighted_geometric_mean() -> None:

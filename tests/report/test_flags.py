@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisyclean.report.flags import flag_table, neutralise, restore, score_table, to_csv
+from noisyclean.data.shielding import neutralise, restore
+from noisyclean.report.flags import flag_table, score_table, to_csv
 from noisyclean.types import LabelTable, NoiseEstimate, SampleStats, SignalScore
 
 P = np.asarray([0.9, 0.1, 0.95, 0.6])

@@ -79,7 +79,7 @@ class CrossEntropy:
         index_B = self.data.train_T[self.batches.rows(epoch, step)]
         views = self.data.strong if self.settings.has_strong_views else self.data.weak
         x_BIHW = self.data.pixels.random(index_B, views, draw)
-        target_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        target_BC = self.data.given(index_B)
         if self.settings.mixup_alpha > 0:
             partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
             x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.mixup_alpha, draw), partner_B)

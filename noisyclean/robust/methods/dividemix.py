@@ -252,7 +252,7 @@ class DivideMix:
         index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
         views = self.strong.views if self.settings.warmup_has_strong_views else self.data.weak
         x_BIHW = self.data.pixels.random(index_B, views, draw)
-        target_BC = self._given(index_B)
+        target_BC = self.data.given(index_B)
         if self.settings.warmup_mixup_alpha > 0:
             x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.warmup_mixup_alpha, draw)
         logits_BC = self.students[index].logits(x_BIHW, self.runtime)
@@ -333,9 +333,6 @@ class DivideMix:
             return 0.0
         per_class = 2.5 if self.data.num_classes <= 20 else 1.5
         return 5.0 if noise_rate >= VERY_NOISY else per_class
-
-    def _given(self, index_B: Tensor) -> Tensor:
-        return nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
 
 
 def _mixed(x_B: Tensor, target_BC: Tensor, alpha: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -125,7 +125,7 @@ class ElrPlus:
         target_BC = self._remember(index, index_B, x_BIHW)
         if self.settings.has_strong_views and self.strong.is_strong:
             x_BIHW = self.data.pixels.random(index_B, self.data.strong, draw)
-        given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        given_BC = self.data.given(index_B)
         if self.settings.mixup_alpha > 0:
             share = beta_sample(self.settings.mixup_alpha, draw)
             share = torch.maximum(share, 1 - share)
@@ -191,7 +191,7 @@ class ElrPlus:
         p_BC = believe(self.students[index - 1].best, x_BIHW, self.runtime)
         target_BC = moved_targets(self.target_LNC[index, index_B], p_BC, beta=self.settings.beta)
         verified_B1 = self.data.verified_N[index_B, None]
-        given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        given_BC = self.data.given(index_B)
         target_BC = torch.where(verified_B1, given_BC, target_BC)
         self.target_LNC[index, index_B] = target_BC
         return target_BC

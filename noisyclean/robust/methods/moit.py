@@ -255,7 +255,7 @@ class Moit:
 
     def _classify(self, logits_BC: Tensor, index_B: Tensor, share_B: Tensor, partner_B: Tensor) -> Tensor:
         """Cross-entropy of both views against mixed labels, or labels and guesses."""
-        given_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        given_BC = self.data.given(index_B)
         if self.neighbourhood is None:
             believed_B, guess_BC = torch.ones_like(index_B, dtype=torch.bool), given_BC
         else:

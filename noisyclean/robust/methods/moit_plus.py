@@ -106,10 +106,10 @@ class MoitPlus:
         since = epoch - self.settings.epochs
         draw = generator(self.runtime.device, self.seed, "moit-plus", since, step)
         index_B = self._rows(epoch)[step]
-        target_BC = nn.functional.one_hot(self.data.label_N[index_B], self.data.num_classes).float()
+        target_BC = self.data.given(index_B)
         if since >= self.bootstrap_after:
             p_BC = believe(self.tuned.best, self.data.pixels.fixed(index_B, FixedView()), self.runtime)
-            own_BC = nn.functional.one_hot(p_BC.argmax(dim=1), self.data.num_classes).float()
+            own_BC = self.data.one_hot(p_BC.argmax(dim=1))
             target_BC = torch.lerp(own_BC, target_BC, self.settings.bootstrap)
         x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
         if self.settings.plus_mixup_alpha > 0:
