@@ -72,6 +72,7 @@ def test_arrays_carry_their_ids(audited: tuple[Shapes, Path]) -> None:
         assert np.allclose(arrays["p_NC"].sum(axis=1), 1, atol=1e-5)
     with np.load(run / "embeddings.npz", allow_pickle=False) as arrays:
         assert np.allclose(np.linalg.norm(arrays["z_ND"], axis=1), 1, atol=1e-4)
+        assert arrays["z_ND"].dtype == np.float32
 
 
 def test_the_model_folder_loads_with_timm(audited: tuple[Shapes, Path]) -> None:

@@ -15,7 +15,15 @@ import torch
 from noisyclean.base.randomness import seed_from
 from noisyclean.errors import EnvironmentProblem, UsageError
 
-__all__ = ["Runtime", "available_cores", "choose_runtime", "generator", "keep_freed_memory", "use_threads"]
+__all__ = [
+    "Runtime",
+    "available_cores",
+    "choose_runtime",
+    "generator",
+    "give_back_memory",
+    "keep_freed_memory",
+    "use_threads",
+]
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -134,6 +142,12 @@ def keep_freed_memory() -> bool:
     return set_option is not None and all(
         set_option(option, value) for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES))
     )
+
+
+def give_back_memory() -> bool:
+    """Give freed memory back to the system, also what :func:`keep_freed_memory` kept; False where nobody knows how."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    return trim is not None and bool(trim(0))
 
 
 def generator(device: torch.device, seed: int, *key: str | int) -> torch.Generator:

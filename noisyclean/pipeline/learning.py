@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def _gather(folder: Path, prepared: Prepared, embedded: Embedded, held_out_N: Bo
     return Evidence(
         label_N=prepared.table.label_N,
         num_classes=prepared.table.num_classes,
-        z_ND=np.concatenate([record["z_ND"] for record in records], axis=1) / np.sqrt(num_nets),
+        z_ND=np.concatenate([record["z_ND"] for record in records], axis=1) / math.sqrt(num_nets),
         log_p_NC=log_softmax(np.mean([record["log_p_NC"] for record in records], axis=0), axis=1),
         outside_log_p_NC=embedded.outside_log_p_NC,
         held_out_N=held_out_N,

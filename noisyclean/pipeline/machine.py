@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from noisyclean.base.runtime import Runtime, choose_runtime, keep_freed_memory, use_threads
+from noisyclean.base.runtime import Runtime, choose_runtime, give_back_memory, keep_freed_memory, use_threads
 from noisyclean.config import Plan
 from noisyclean.engine.distributed import Share
 
@@ -14,12 +14,18 @@ __all__ = ["machine", "training_settings"]
 
 @contextmanager
 def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
-    """The plan's device, with the plan's number of threads, and in a part that processes share with a share of them."""
+    """The plan's device, with the plan's number of threads, and in a part that processes share with a share of them.
+
+    Memory freed meanwhile is kept for the next step, and given back in the end.
+    """
     threads = max(1, plan.threads // Share.current().num) if is_shared else plan.threads
     runtime = choose_runtime(plan.device, threads=threads, dtype=plan.dtype)
     keep_freed_memory()
-    with use_threads(threads):
-        yield runtime
+    try:
+        with use_threads(threads):
+            yield runtime
+    finally:
+        give_back_memory()
 
 
 def training_settings(plan: Plan) -> dict[str, object]:

@@ -69,7 +69,16 @@ def test_two_processes_flag_what_one_flags(cli: Run, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_error_in_a_shared_part_is_told_once(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
-    words = ("--set", "simclr.epochs=1", "--set", "simclr.temperature=1e-40", "--set", "probe.epochs=1", "--augment", "natural")
+    words = (
+        "--set",
+        "simclr.epochs=1",
+        "--set",
+        "simclr.temperature=1e-40",
+        "--set",
+        "probe.epochs=1",
+        "--augment",
+        "natural",
+    )
     result = cli("audit", shapes.images, shapes.labels, "--out", tmp_path / "run", "--gpus", 2, *words)
     assert result.exit_code == 1
     assert result.stderr.count("error:") == 1
