@@ -13,11 +13,12 @@ import pandas as pd
 
 from noisyclean.base.files import write_text
 from noisyclean.base.log import Reporter, Silent
+from noisyclean.data.shielding import neutralise
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.finished import FinishedRun, open_finished
 from noisyclean.pipeline.rundir import refuse_inside
 from noisyclean.pipeline.trail import read_trail
-from noisyclean.report.flags import neutralise, to_csv
+from noisyclean.report.flags import to_csv
 from noisyclean.report.verdicts import Decision, decide
 from noisyclean.types import BoolArray
 
