@@ -34,6 +34,8 @@ MONITOR_EVERY = 10
 """Epochs between two checks."""
 COLLAPSED = 0.05
 """Spread of the embeddings below which they are taken for one point."""
+SETTLED_STEPS = 50
+"""Steps after which the batch statistics are those of the images; before, every net seems to embed at one point."""
 
 
 class SimCLR:
@@ -107,7 +109,7 @@ class SimCLR:
         rows = torch.arange(len(self.label_N))[:: max(1, len(self.label_N) // MONITOR_ROWS)]
         z_ND = embed(self.net, self.pixels, rows, self.runtime)
         self.net.train()
-        if float(spread(z_ND)) < COLLAPSED:
+        if (epoch + 1) * self.batches.num_steps >= SETTLED_STEPS and float(spread(z_ND)) < COLLAPSED:
             raise NoisycleanError(
                 f"pre-training collapsed in epoch {epoch + 1}: all images are embedded at one point",
                 hint="Try a lower rate (--set simclr.lr=0.05), a larger batch, or --init scratch.",
