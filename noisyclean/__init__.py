@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from noisyclean.pipeline.audit import audit as audit
+    from noisyclean.pipeline.check import check as check
     from noisyclean.pipeline.corrupt import corrupt as corrupt
     from noisyclean.pipeline.demo import demo as demo
+    from noisyclean.pipeline.diff import diff as diff
     from noisyclean.pipeline.doctor import doctor as doctor
     from noisyclean.pipeline.evaluate import evaluate as evaluate
     from noisyclean.pipeline.export import export_run as export_run
@@ -26,8 +28,10 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "audit": "noisyclean.pipeline.audit",
+    "check": "noisyclean.pipeline.check",
     "corrupt": "noisyclean.pipeline.corrupt",
     "demo": "noisyclean.pipeline.demo",
+    "diff": "noisyclean.pipeline.diff",
     "doctor": "noisyclean.pipeline.doctor",
     "evaluate": "noisyclean.pipeline.evaluate",
     "export_run": "noisyclean.pipeline.export",
@@ -42,8 +46,10 @@ _HOMES = {
 __all__ = [
     "__version__",
     "audit",
+    "check",
     "corrupt",
     "demo",
+    "diff",
     "doctor",
     "evaluate",
     "export_run",

@@ -209,6 +209,8 @@ class Plan:
     way: Way = "train"
     processes: int = 1
     """That train together, each on its part of every batch."""
+    num_unlabelled: int = 0
+    """Images without a label that pre-training is shown too."""
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     report: ReportConfig = field(default_factory=ReportConfig)

@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-CLASSES = ("bar", "disc", "ring")
+from noisyclean.data.shapes import SHAPES, draw_shape
+
+CLASSES = SHAPES
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,6 @@ def _quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("NOISYCLEAN_DEBUG", "1")
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
-
-
-def draw_shape(name: str, generator: np.random.Generator, size: int = 16) -> np.ndarray:
-    """A noisy picture of a bar, a disc or a ring in a random place and colour."""
-    y, x = np.mgrid[:size, :size]
-    cy, cx = generator.uniform(0.35, 0.65, 2) * size
-    distance = np.hypot(y - cy, x - cx) / size
-    mask = {"bar": np.abs(x - cx) < size / 10, "disc": distance < 0.25, "ring": np.abs(distance - 0.28) < 0.07}[name]
-    image = generator.uniform(0, 60, (size, size, 3)) + mask[..., None] * generator.uniform(110, 195, 3)
-    pixels: np.ndarray = image.astype(np.uint8)
-    return pixels
 
 
 @dataclass(frozen=True)

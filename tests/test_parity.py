@@ -9,7 +9,21 @@ from typing import Any
 import pytest
 
 import noisyclean
-from noisyclean.cli import audit, corrupt, demo, doctor, evaluate, export, import_weights, predict, review, score, train
+from noisyclean.cli import (
+    audit,
+    check,
+    corrupt,
+    demo,
+    diff,
+    doctor,
+    evaluate,
+    export,
+    import_weights,
+    predict,
+    review,
+    score,
+    train,
+)
 
 ONLY_IN_CLI = {"as_json", "context"}
 ONLY_IN_LIBRARY = {"reporter"}
@@ -18,8 +32,10 @@ ONLY_FUNCTIONS = {"score_labels"}
 
 PAIRS = {
     "audit": (audit.audit, noisyclean.audit),
+    "check": (check.check, noisyclean.check),
     "corrupt": (corrupt.corrupt, noisyclean.corrupt),
     "demo": (demo.demo, noisyclean.demo),
+    "diff": (diff.diff, noisyclean.diff),
     "doctor": (doctor.doctor, noisyclean.doctor),
     "evaluate": (evaluate.evaluate, noisyclean.evaluate),
     "export_run": (export.export, noisyclean.export_run),

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from noisyclean.base.files import sha256_file
 from noisyclean.detect.signal import signals
 from noisyclean.errors import UsageError
-from noisyclean.registry import Registry, load_plugin
+from noisyclean.registry import Registry, load_plugin, plugins
 
 PLUGIN = '''
 from dataclasses import dataclass
@@ -28,12 +29,13 @@ class Mine:
 def test_a_file_outside_the_package_is_a_signal(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(PLUGIN.format(name="from_plugin"))
-    load_plugin(path)
-    try:
+    with plugins([path]) as modules:
         assert "from_plugin" in signals.names()
         assert (signals.get("from_plugin").__doc__ or "").startswith("The loss")
-    finally:
-        signals._items.pop("from_plugin")
+        assert signals.defined_in(modules[0]) == ["from_plugin"]
+        assert signals.outside() == {"from_plugin": sha256_file(path)}
+    assert "from_plugin" not in signals.names()
+    assert not signals.outside()
 
 
 def test_a_taken_name_is_refused(tmp_path: Path) -> None:
@@ -41,6 +43,22 @@ def test_a_taken_name_is_refused(tmp_path: Path) -> None:
     path.write_text(PLUGIN.format(name="logit_margin"))
     with pytest.raises(UsageError, match="two signals are named logit_margin"):
         load_plugin(path)
+    assert not signals.outside()
+
+
+def test_a_class_of_the_same_name_does_not_slip_in(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(PLUGIN.format(name="logit_margin").replace("class Mine", "class LogitMargin"))
+    with pytest.raises(UsageError, match="two signals are named logit_margin"):
+        load_plugin(path)
+
+
+def test_what_a_broken_plugin_had_registered_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(PLUGIN.format(name="half") + "1 / 0\n")
+    with pytest.raises(UsageError, match="ZeroDivisionError"), plugins([path]):
+        pass
+    assert "half" not in signals.names()
 
 
 @pytest.mark.parametrize("content", ["import nothing_of_this_name", "1 / 0", "def broken("])

@@ -13,8 +13,10 @@ import typer
 from noisyclean.cli import (
     audit,
     bench,
+    check,
     corrupt,
     demo,
+    diff,
     doctor,
     evaluate,
     export,
@@ -98,10 +100,12 @@ app.command("review", rich_help_panel=EVERYDAY)(_guarded(review.review))
 app.command("train", rich_help_panel=EVERYDAY)(_guarded(train.train))
 app.command("predict", rich_help_panel=EVERYDAY)(_guarded(predict.predict))
 app.command("score", rich_help_panel=HAND_OVER)(_guarded(score.score))
+app.command("diff", rich_help_panel=HAND_OVER)(_guarded(diff.diff))
 app.command("export", rich_help_panel=HAND_OVER)(_guarded(export.export))
 app.command("import-weights", rich_help_panel=HAND_OVER)(_guarded(import_weights.import_weights))
 app.command("evaluate", rich_help_panel=RESEARCH)(_guarded(evaluate.evaluate))
 app.command("corrupt", rich_help_panel=RESEARCH)(_guarded(corrupt.corrupt))
+app.command("check", rich_help_panel=RESEARCH)(_guarded(check.check))
 app.add_typer(protocols, name="bench", rich_help_panel=RESEARCH)
 app.command("list", rich_help_panel=RESEARCH)(_guarded(listing.list_plugins))
 app.command("doctor", rich_help_panel=RESEARCH)(_guarded(doctor.doctor))

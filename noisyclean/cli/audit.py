@@ -38,8 +38,10 @@ def audit(
     max_bad: options.MaxBad = 0.1,
     embeddings: options.Embeddings = None,
     pred_probs: options.PredProbs = None,
+    use_unlabelled: options.UseUnlabelled = False,
     reuse: options.Reuse = None,
     cache: options.Cache = None,
+    plugin: options.Plugin = [],  # noqa: B006
     config: options.Config = None,
     set: options.Set = [],  # noqa: B006
     dry_run: options.DryRun = False,
@@ -73,8 +75,10 @@ def audit(
         max_bad=max_bad,
         embeddings=embeddings,
         pred_probs=pred_probs,
+        use_unlabelled=use_unlabelled,
         reuse=reuse,
         cache=cache,
+        plugin=plugin,
         config=config,
         set=set,
         dry_run=dry_run,

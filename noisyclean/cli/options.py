@@ -81,6 +81,14 @@ ClassLevel = Annotated[
 Unlabeled = Annotated[
     str | None, typer.Option(help="Labels or folders, a,b,c, that mean there is no label.", rich_help_panel=INPUT)
 ]
+UseUnlabelled = Annotated[
+    bool,
+    typer.Option(
+        "--use-unlabelled",
+        help="Pre-train on the images that are not listed or have no label too; they are never judged.",
+        rich_help_panel=INPUT,
+    ),
+]
 StripPrefix = Annotated[
     str | None, typer.Option(help="Taken off every path of the table.", rich_help_panel=INPUT, show_default=False)
 ]
@@ -115,6 +123,15 @@ PredProbs = Annotated[
     typer.Option(
         help="Class probabilities of your own, out of sample; files as for --embeddings.",
         rich_help_panel=INPUT,
+        show_default=False,
+    ),
+]
+Plugin = Annotated[
+    list[Path],
+    typer.Option(
+        "--plugin",
+        help="Python file that adds a signal or a method; may be repeated.",
+        rich_help_panel=ADVANCED,
         show_default=False,
     ),
 ]

@@ -69,9 +69,11 @@ def train(
     unlabeled: options.Unlabeled = None,
     strip_prefix: options.StripPrefix = None,
     max_bad: options.MaxBad = 0.1,
+    use_unlabelled: options.UseUnlabelled = False,
     reuse: options.Reuse = None,
     cache: options.Cache = None,
     tensorboard: TensorBoard = False,
+    plugin: options.Plugin = [],  # noqa: B006
     config: options.Config = None,
     set: options.Set = [],  # noqa: B006
     dry_run: options.DryRun = False,
@@ -106,9 +108,11 @@ def train(
         unlabeled=unlabeled,
         strip_prefix=strip_prefix,
         max_bad=max_bad,
+        use_unlabelled=use_unlabelled,
         reuse=reuse,
         cache=cache,
         tensorboard=tensorboard,
+        plugin=plugin,
         config=config,
         set=set,
         dry_run=dry_run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from noisyclean.data.formats import is_image_name
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError, UsageError
 
-__all__ = ["list_images", "table_from_folders"]
+__all__ = ["list_images", "table_from_folders", "unlisted_images"]
 
 SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
@@ -88,6 +88,13 @@ def list_images(images: Path, others: Counter[str] | None = None) -> Iterator[st
                 yield path
             elif others is not None:
                 others[os.path.splitext(name)[1].lower() if _is_text(path) else "with names that are not UTF-8"] += 1
+
+
+def unlisted_images(images: Path, listed: Iterable[str]) -> list[str]:
+    """Absolute paths of the images below a folder that are none of the listed files, links followed; in order."""
+    known = {os.path.realpath(file) for file in listed}
+    found = [os.path.abspath(images / path) for path in list_images(images)]
+    return [file for file in found if os.path.realpath(file) not in known]
 
 
 def _is_hidden(name: str) -> bool:

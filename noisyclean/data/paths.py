@@ -15,7 +15,7 @@ from noisyclean.data.spelling import NameIndex, is_case_insensitive, shown, stri
 from noisyclean.errors import DataError
 from noisyclean.types import BoolArray, IntArray, StrArray
 
-__all__ = ["Located", "Stamp", "locate"]
+__all__ = ["Located", "Stamp", "locate", "stamp_of"]
 
 SAMPLE = 2_000
 """Rows tried to see which base folder the paths are relative to."""
@@ -80,7 +80,7 @@ def locate(
             file = _joined(base, with_slashes(path.strip()))
             other = names.find(guard.root, _below(guard, file)) if guard.contains(file) else None
             if other is not None:
-                file, stamp = other, _stamp(other)
+                file, stamp = other, stamp_of(other)
                 num_respelled += 1
         if not guard.contains(file):
             raise DataError(
@@ -175,13 +175,13 @@ def _spellings(path: str) -> Iterator[str]:
 def _first_there(base: str, path: str) -> tuple[str | None, Stamp]:
     for spelling in _spellings(path):
         file = _joined(base, spelling)
-        stamp = _stamp(file)
+        stamp = stamp_of(file)
         if stamp != (0, 0):
             return file, stamp
     return None, (0, 0)
 
 
-def _stamp(file: str) -> Stamp:
+def stamp_of(file: str) -> Stamp:
     """Size and time of change; zeros for what is not there, a folder too."""
     try:
         status = os.stat(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -34,7 +35,9 @@ from noisyclean.pipeline.rounds import (
     what_changed,
 )
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
+from noisyclean.pipeline.unlabelled import Unlabelled, find_unlabelled, unlabelled_stage
 from noisyclean.pipeline.viewing import settle_views
+from noisyclean.registry import plugins
 
 __all__ = ["audit"]
 
@@ -64,8 +67,10 @@ def audit(
     max_bad: float = 0.1,
     embeddings: str | Path | None = None,
     pred_probs: str | Path | None = None,
+    use_unlabelled: bool = False,
     reuse: str | Path | None = None,
     cache: str | Path | None = None,
+    plugin: Iterable[str | Path] = (),
     config: str | Path | None = None,
     set: Iterable[str] = (),
     dry_run: bool = False,
@@ -105,10 +110,13 @@ def audit(
             ``image_path``, or ``.npy`` in the order of ``labels``' rows.
         pred_probs: Class probabilities of your own, out of sample; the same kinds of file, columns in the order of the
             classes or named by them.
+        use_unlabelled: Images of the folder that have no label or are not listed are shown to the pre-training too, as
+            far as the plan has one; they are never judged.
         reuse: An earlier run, usually reviewed since: what it decoded and learned is taken over, verified labels are
             pinned, and what is not set here is set as it was there.
         cache: Folder where decoded images are kept and shared between runs, instead of in ``out``;
             ``NOISYCLEAN_CACHE_DIR`` by default.
+        plugin: Python files that add signals or methods.
         config: A TOML file of stage settings.
         set: Single settings, ``stage.key=value``.
         dry_run: Read and check everything, decide the plan, estimate time, memory and sizes; write nothing.
@@ -126,7 +134,6 @@ def audit(
     """
     reporter = reporter or Silent()
     refuse_inside(Path(images), Path(out))
-    earlier = open_finished(Path(reuse)) if reuse is not None else None
     options = IngestOptions(
         encoding=encoding,
         image_column=image_column,
@@ -150,26 +157,57 @@ def audit(
         max_bad=max_bad,
         embeddings=str(Path(embeddings).absolute()) if embeddings else None,
         pred_probs=str(Path(pred_probs).absolute()) if pred_probs else None,
+        use_unlabelled=use_unlabelled,
         overrides=read_overrides(Path(config) if config else None, set),
     )
+    asked = _Asked(
+        images=Path(images),
+        labels=Path(labels) if labels else None,
+        options=options,
+        request=request,
+        earlier=open_finished(Path(reuse)) if reuse is not None else None,
+        gpus=gpus,
+        cache=cache_folder(cache),
+    )
+    with plugins(plugin):
+        return _audit(asked, Path(out), dry_run=dry_run, overwrite=overwrite, reporter=reporter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is asked of an audit."""
+
+    images: Path
+    labels: Path | None
+    options: IngestOptions
+    request: PlanRequest
+    earlier: FinishedRun | None
+    """The audit to take over from."""
+    gpus: int
+    cache: Path | None
+
+
+def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter: Reporter) -> dict[str, Any]:
+    """Read and check the input, and open the run."""
+    earlier = asked.earlier
     if earlier is not None:
-        options = inherit_options(earlier, options, reporter)
-        request = inherit_request(earlier, request, reporter)
-    ingested = _read(Path(images), Path(labels) if labels else None, options, earlier, reporter)
+        options = inherit_options(earlier, asked.options, reporter)
+        asked = replace(asked, options=options, request=inherit_request(earlier, asked.request, reporter))
+    ingested = _read(asked.images, asked.labels, asked.options, earlier, reporter)
     if dry_run:
         from noisyclean.pipeline.estimate import estimate
 
-        return estimate(ingested, request, out=Path(out), reporter=reporter)
-    with open_run(Path(out), overwrite=overwrite) as run:
+        num = len(_others(asked, ingested))
+        return estimate(ingested, asked.request, out=out, reporter=reporter, num_unlabelled=num)
+    with open_run(out, overwrite=overwrite) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
         if earlier is not None:
             inputs["verdicts"] = verdicts_mark(earlier, ingested)
-        described = describe_inputs(Path(images), Path(labels) if labels else None, options)
-        run.claim("audit", inputs, describe=described)
+        run.claim("audit", inputs, describe=describe_inputs(asked.images, asked.labels, asked.options))
         if earlier is not None:
-            begin_round(earlier, run, request)
-        with gathered(gpus, choose_runtime(request.device).device.type):
-            return _run(run, ingested, request, inputs, earlier, cache_folder(cache), reporter)
+            begin_round(earlier, run, asked.request)
+        with gathered(asked.gpus, choose_runtime(asked.request.device).device.type):
+            return _run(run, ingested, asked, inputs, reporter)
 
 
 def _read(
@@ -185,25 +223,25 @@ def _read(
     return ingested if earlier is None else pin_verdicts(ingested, earlier, reporter)
 
 
-def _run(
-    run: RunDir,
-    ingested: Ingested,
-    request: PlanRequest,
-    inputs: dict[str, str],
-    earlier: FinishedRun | None,
-    cache: Path | None,
-    reporter: Reporter,
-) -> dict[str, Any]:
+def _others(asked: _Asked, ingested: Ingested) -> list[str]:
+    """Files for the pre-training alone."""
+    return find_unlabelled(asked.images, ingested) if asked.request.use_unlabelled else []
+
+
+def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
     """All stages, in order."""
-    plan = settle_plan(run.root / "plan.json", request, ingested.table)
+    request, earlier = asked.request, asked.earlier
+    others = _others(asked, ingested)
+    plan = settle_plan(run.root / "plan.json", request, ingested.table, num_unlabelled=len(others))
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if earlier is None else [stored_images(earlier.run)]
-    prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=cache, stores=stores)
+    prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=asked.cache, stores=stores)
     plan = settle_views(plan, prepared, reporter=reporter)
     keep_plan(run.root / "plan.json", plan.to_json())
     carried = carry_over(earlier, prepared, plan, reporter=reporter)
-    learned = _learn(run, ingested, prepared, carried, request, plan, reporter)
+    unlabelled = unlabelled_stage(run, others, prepared, plan, reporter=reporter) if request.use_unlabelled else None
+    learned = _learn(run, ingested, prepared, carried, request, plan, reporter, unlabelled)
     scored = score_stage(run, prepared, learned, plan, reporter=reporter)
     compare = None if earlier is None else partial(what_changed, earlier, run, prepared, carried)
     summary = report_stage(run, prepared, learned, scored, plan, reporter=reporter, compare=compare)
@@ -220,6 +258,7 @@ def _learn(
     request: PlanRequest,
     plan: Plan,
     reporter: Reporter,
+    unlabelled: Unlabelled | None,
 ) -> Learned:
     """Opinions on every label, by one of three ways: arrays that are given, a frozen backbone, or nets trained here."""
     if plan.way == "given":
@@ -233,7 +272,7 @@ def _learn(
         return frozen_stage(run, prepared, begin, plan, reporter=reporter)
     embedded = embed_stage(run, prepared, None, plan, reporter=reporter)
     look_stage(run, prepared, embedded, plan, reporter=reporter)
-    start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining)
+    start = pretrain_stage(run, prepared, plan, reporter=reporter, instead=carried.pretraining, unlabelled=unlabelled)
     if start is not None:
         pretrained = embed_stage(run, prepared, start, plan, reporter=reporter)
         embedded = max(embedded, pretrained, key=attrgetter("accuracy"))

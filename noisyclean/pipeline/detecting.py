@@ -23,7 +23,7 @@ from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage
 from noisyclean.types import Evidence, SampleStats, SignalScore
 
-__all__ = ["Scored", "apply_signals", "score_stage", "settle_certain"]
+__all__ = ["Scored", "apply_signals", "outside_signals", "score_stage", "settle_certain"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def score_stage(run: RunDir, prepared: Prepared, learned: Learned, plan: Plan, *
             scores = apply_signals(evidence, plan.score, device=torch.device(plan.device))
         return [_save(scores, folder / "signals.npz")]
 
-    settings = {"score": asdict(plan.score), "seed": plan.seed}
+    settings = {"score": asdict(plan.score), "seed": plan.seed} | outside_signals()
     stage = run_stage(
         run, "score", work, settings=settings, inputs={learned.stage.name: learned.stage.fingerprint}, reporter=reporter
     )
@@ -81,6 +81,12 @@ def apply_signals(evidence: Evidence, config: ScoreConfig, *, device: torch.devi
         for name in signals.names()
         if all(evidence.has(need) for need in signals.get(name).needs)
     }
+
+
+def outside_signals() -> dict[str, object]:
+    """What verdicts depend on where plugins give signals; nothing where none does."""
+    outside = signals.outside()
+    return {"plugins": outside} if outside else {}
 
 
 def _save(scores: Mapping[str, SignalScore], path: Path) -> Path:

@@ -32,7 +32,9 @@ ROW_BYTES = 600
 CSV_ROW_BYTES = 160
 
 
-def estimate(ingested: Ingested, request: PlanRequest, *, out: Path, reporter: Reporter) -> dict[str, Any]:
+def estimate(
+    ingested: Ingested, request: PlanRequest, *, out: Path, reporter: Reporter, num_unlabelled: int = 0
+) -> dict[str, Any]:
     """Decide the plan and say what it costs; nothing is written.
 
     Args:
@@ -40,6 +42,7 @@ def estimate(ingested: Ingested, request: PlanRequest, *, out: Path, reporter: R
         request: What the user asked of the plan.
         out: Where the run would go.
         reporter: Hears the plan's reasons.
+        num_unlabelled: Other images that pre-training may be shown.
 
     Returns:
         The plan, counts, and estimated seconds, memory and sizes of the outputs.
@@ -50,7 +53,7 @@ def estimate(ingested: Ingested, request: PlanRequest, *, out: Path, reporter: R
     """
     refuse_too_many(ingested, ingested.problem_N, request.max_bad)
     check_given(ingested, request)
-    plan = decide_plan(request, ingested.table)
+    plan = decide_plan(request, ingested.table, num_unlabelled=num_unlabelled)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     usable_N = ingested.problem_N == ""
@@ -58,7 +61,7 @@ def estimate(ingested: Ingested, request: PlanRequest, *, out: Path, reporter: R
     files = ingested.table.file_N[usable_N].tolist()
     step_s, num_features = time_step(plan, ingested.table.num_classes)
     seconds = {
-        "decode": num * time_decoding(files, plan) / plan.threads,
+        "decode": (num + plan.num_unlabelled) * time_decoding(files, plan) / plan.threads,
         "train": step_s * _image_passes(plan, num) / plan.probe.batch,
     }
     given = ingested.table.label_N[usable_N]
@@ -119,7 +122,7 @@ def _image_passes(plan: Plan, num: int) -> float:
     if plan.way != "train":
         return num * EVALUATION_SHARE if plan.way == "frozen" else 0
     probe = plan.probe.num_nets * (plan.probe.epochs + evaluation_epochs(plan.probe.num_recordings))
-    return num * (probe + 2 * plan.simclr.epochs)
+    return num * probe + (num + plan.num_unlabelled) * 2 * plan.simclr.epochs
 
 
 def _peak_memory(plan: Plan, num: int, num_classes: int, num_features: int) -> int:

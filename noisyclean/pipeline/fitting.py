@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from noisyclean.engine.team import call_team
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import Prepared, kept_images
+from noisyclean.pipeline.unlabelled import Unlabelled
 from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.probe import Probe
 from noisyclean.types import BoolArray, FloatArray, IntArray
@@ -39,9 +41,11 @@ class TrainingSet:
     kept_L: BoolArray
     label_N: IntArray
     num_classes: int
+    unlabelled: Unlabelled | None = None
+    """More images, for pre-training alone."""
 
     @classmethod
-    def of(cls, prepared: Prepared) -> TrainingSet:
+    def of(cls, prepared: Prepared, *, unlabelled: Unlabelled | None = None) -> TrainingSet:
         """The usable rows of a run."""
         table = prepared.table
         return cls(
@@ -49,12 +53,18 @@ class TrainingSet:
             kept_L=prepared.kept_L,
             label_N=table.label_N,
             num_classes=table.num_classes,
+            unlabelled=unlabelled,
         )
 
     def on_device(self, runtime: Runtime) -> tuple[Pixels, Tensor]:
         """Images and labels where they are trained on."""
         images_NHWI = kept_images(open_store(self.store).images_NHWI, self.kept_L)
-        return load_pixels(images_NHWI, runtime.device), torch.from_numpy(self.label_N).to(runtime.device)
+        pixels = load_pixels(images_NHWI, runtime.device)
+        if self.unlabelled is not None:
+            others_UHWI = kept_images(open_store(self.unlabelled.store).images_NHWI, self.unlabelled.kept_L)
+            everything = load_pixels(np.concatenate([images_NHWI, others_UHWI]), runtime.device)
+            pixels = replace(everything, mean_3=pixels.mean_3, std_3=pixels.std_3)
+        return pixels, torch.from_numpy(self.label_N).to(runtime.device)
 
 
 def train_simclr(data: TrainingSet, folder: Path, plan: Plan, *, reporter: Reporter) -> Path:

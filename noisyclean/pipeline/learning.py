@@ -18,6 +18,7 @@ from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, TakenOver, run_stage
+from noisyclean.pipeline.unlabelled import Unlabelled
 from noisyclean.types import BoolArray, Evidence, FloatArray
 
 __all__ = ["Learned", "pretrain_stage", "probe_stage"]
@@ -44,19 +45,27 @@ class Learned:
 
 
 def pretrain_stage(
-    run: RunDir, prepared: Prepared, plan: Plan, *, reporter: Reporter, instead: TakenOver | None = None
+    run: RunDir,
+    prepared: Prepared,
+    plan: Plan,
+    *,
+    reporter: Reporter,
+    instead: TakenOver | None = None,
+    unlabelled: Unlabelled | None = None,
 ) -> Stage | None:
-    """SimCLR on the images, labels ignored; None where the plan leaves it out."""
+    """SimCLR on the images and on unlabelled ones, labels ignored; None where the plan leaves it out."""
     if plan.simclr.epochs == 0:
         return None
 
     def work(folder: Path) -> list[Path]:
         from noisyclean.pipeline.fitting import TrainingSet, train_simclr
 
-        return [train_simclr(TrainingSet.of(prepared), folder, plan, reporter=reporter)]
+        return [train_simclr(TrainingSet.of(prepared, unlabelled=unlabelled), folder, plan, reporter=reporter)]
 
     settings = training_settings(plan) | {"simclr": asdict(plan.simclr)}
     inputs = {"prepare": prepared.stage.fingerprint}
+    if unlabelled is not None:
+        inputs[unlabelled.stage.name] = unlabelled.stage.fingerprint
     return run_stage(run, "pretrain", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import timm
 
 import noisyclean.nn  # noqa: F401  registers our nets
 from noisyclean.detect.signal import signals
+from noisyclean.registry import plugins
 from noisyclean.robust.method import methods
 
 __all__ = ["list_plugins"]
@@ -16,8 +19,17 @@ __all__ = ["list_plugins"]
 SCHEMA_VERSION = 1
 
 
-def list_plugins() -> dict[str, Any]:
-    """Signals, robust methods and our own backbones, each with the first line of its description."""
+def list_plugins(*, plugin: Iterable[str | Path] = ()) -> dict[str, Any]:
+    """Signals, robust methods and our own backbones, each with the first line of its description.
+
+    Args:
+        plugin: Python files that define more.
+    """
+    with plugins(plugin):
+        return _list()
+
+
+def _list() -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "signals": [{"name": name, "about": _about(signals.get(name))} for name in signals.names()],

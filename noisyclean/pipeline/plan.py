@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,19 @@ class PlanRequest:
     """File of features somebody else made."""
     pred_probs: str | None = None
     """File of class probabilities somebody else made."""
+    use_unlabelled: bool = False
+    """Whether pre-training is shown the other images too."""
     overrides: Mapping[str, Mapping[str, Any]] | None = None
 
 
-def settle_plan(path: Path, request: PlanRequest, table: LabelTable) -> Plan:
+def settle_plan(path: Path, request: PlanRequest, table: LabelTable, *, num_unlabelled: int = 0) -> Plan:
     """Read the plan that was decided for this request, or decide it and write it down."""
     asked = vars(request) | {"overrides": dict(request.overrides or {})}
     if path.exists():
         known = read_json(path)
         if known["request"] == asked:
             return Plan.from_json(known["plan"])
-    plan = decide_plan(request, table)
+    plan = decide_plan(request, table, num_unlabelled=num_unlabelled)
     write_json(path, {"request": asked, "plan": plan.to_json()})
     return plan
 
@@ -77,8 +79,13 @@ def keep_plan(path: Path, plan: Mapping[str, Any]) -> None:
         write_json(path, known | {"plan": plan})
 
 
-def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
+def decide_plan(request: PlanRequest, table: LabelTable, *, num_unlabelled: int = 0) -> Plan:
     """Choose backbone, size and the share of every stage, with reasons.
+
+    Args:
+        request: What the user asked for.
+        table: The labelled images.
+        num_unlabelled: Other images that pre-training may be shown.
 
     Raises:
         UsageError: An unknown preset or start, or an override of something that is not there.
@@ -98,7 +105,7 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
             request.size, table, most=most, window=(black, white), seed=request.seed, runtime=runtime
         )
     backbone, backbone_reason = _choose_backbone(request.backbone or origin.backbone, size_px, is_small_machine)
-    simclr, simclr_reason = _plan_simclr(request, len(table), is_small_machine)
+    simclr, simclr_reason = _plan_simclr(request, len(table) + num_unlabelled, is_small_machine)
     probe, probe_reason = _plan_probe(request.preset, len(table), is_small_machine)
     augment, augment_reason = _choose_augment(request.augment)
     if way != "train":
@@ -128,7 +135,8 @@ def decide_plan(request: PlanRequest, table: LabelTable) -> Plan:
             "probe": probe_reason,
         },
     )
-    return overlay(plan, request.overrides or {})
+    plan = overlay(plan, request.overrides or {})
+    return replace(plan, num_unlabelled=num_unlabelled if plan.simclr.epochs and way == "train" else 0)
 
 
 def _choose_way(request: PlanRequest, origin: Origin) -> tuple[Way, str]:

@@ -101,6 +101,7 @@ def _take_pretraining(finished: FinishedRun, plan: Plan, matched: Matched) -> Ta
     """The earlier run's pre-training, where its settings are the same and most images were there."""
     folder = finished.run.stage_folder("pretrain")
     is_same = _learns_alike(finished.plan, plan) and finished.plan.simclr == plan.simclr
+    is_same = is_same and finished.plan.num_unlabelled == plan.num_unlabelled
     if not (folder / DONE).exists() or not is_same or matched.is_new_N.mean() > plan.reuse.retrain_above:
         return None
 

@@ -15,6 +15,7 @@ import pandas as pd
 from noisyclean.base.files import fingerprint
 from noisyclean.base.log import Reporter
 from noisyclean.data.ingest import Ingested, IngestOptions
+from noisyclean.pipeline.diff import compare_scores
 from noisyclean.pipeline.finished import FinishedRun
 from noisyclean.pipeline.plan import PlanRequest
 from noisyclean.pipeline.preparing import Prepared
@@ -122,15 +123,15 @@ def verdicts_mark(finished: FinishedRun, ingested: Ingested) -> str:
 def what_changed(finished: FinishedRun, run: RunDir, prepared: Prepared, carried: Carried) -> dict[str, Any]:
     """How the flags differ from the earlier round's, for ``summary.json``."""
     scores = pd.read_csv(run.root / "scores.csv", dtype=str, keep_default_na=False, encoding="utf-8")
-    before, now = _flagged(finished.scores), _flagged(scores)
+    found = compare_scores(finished.scores, scores)
     return {
         "run": str(finished.root),
         "num_verified": int(_require(prepared.table.verified_N).sum()),
         "num_labels_changed": int(carried.changed_N.sum()),
         "num_new_images": int(carried.is_new_N.sum()),
-        "num_flagged_before": len(before),
-        "num_newly_flagged": len(now - before),
-        "num_no_longer_flagged": len(before - now),
+        "num_flagged_before": int((found.before["flagged"] == "true").sum()),
+        "num_newly_flagged": int(found.newly_flagged.sum()),
+        "num_no_longer_flagged": int(found.no_longer_flagged.sum()),
     }
 
 
@@ -146,7 +147,3 @@ def describe_change(since: Mapping[str, Any]) -> str:
 def _require(verified_N: BoolArray | None) -> BoolArray:
     assert verified_N is not None
     return verified_N
-
-
-def _flagged(scores: pd.DataFrame) -> set[str]:
-    return set(scores.loc[scores["flagged"] == "true", "image_path"])

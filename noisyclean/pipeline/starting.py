@@ -21,6 +21,7 @@ from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import TakenOver, run_stage
+from noisyclean.pipeline.unlabelled import Unlabelled
 
 __all__ = ["Start", "normalised_pixels", "start_stage"]
 
@@ -48,6 +49,7 @@ def start_stage(
     *,
     reporter: Reporter,
     instead: TakenOver | None = None,
+    unlabelled: Unlabelled | None = None,
 ) -> Start:
     """Pre-train, or copy the weights an origin points to into the run; a later run needs neither network nor folder.
 
@@ -58,6 +60,7 @@ def start_stage(
         plan: Backbone and pre-training.
         reporter: Hears about the progress.
         instead: An earlier run's pre-training, where it still holds.
+        unlabelled: More images to pre-train on.
 
     Raises:
         EnvironmentProblem: They cannot be downloaded.
@@ -66,7 +69,7 @@ def start_stage(
     if origin.init == "scratch":
         return Start()
     if origin.init == "simclr":
-        stage = pretrain_stage(run, prepared, plan, reporter=reporter, instead=instead)
+        stage = pretrain_stage(run, prepared, plan, reporter=reporter, instead=instead, unlabelled=unlabelled)
         return Start() if stage is None else Start(weights=stage.folder / WEIGHTS, fingerprint=stage.fingerprint)
     file = Path(origin.source)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,9 @@ from noisyclean.pipeline.training_estimate import estimate_training
 from noisyclean.pipeline.training_jobs import main_job, read_truth
 from noisyclean.pipeline.training_plan import STAGES, decide_train_plan, settle_train_plan
 from noisyclean.pipeline.training_report import training_report_stage
+from noisyclean.pipeline.unlabelled import find_unlabelled, unlabelled_stage
 from noisyclean.pipeline.viewing import settle_views
+from noisyclean.registry import plugins
 
 __all__ = ["train"]
 
@@ -36,10 +39,10 @@ class _Asked:
     """What is asked of a training, read and checked."""
 
     images: Path
+    labels: Path | None
     options: IngestOptions
     request: PlanRequest
     method: str | None
-    origin: Origin
     test: Path | None
     truth: Path | None
     compares: bool
@@ -47,6 +50,11 @@ class _Asked:
     earlier: FinishedRun | None
     """The audit to take over from."""
     cache: Path | None
+
+    @functools.cached_property
+    def origin(self) -> Origin:
+        """What ``--init`` means."""
+        return resolve_origin(self.request.init, self.request.backbone)
 
 
 def train(
@@ -75,9 +83,11 @@ def train(
     unlabeled: str | None = None,
     strip_prefix: str | None = None,
     max_bad: float = 0.1,
+    use_unlabelled: bool = False,
     reuse: str | Path | None = None,
     cache: str | Path | None = None,
     tensorboard: bool = False,
+    plugin: Iterable[str | Path] = (),
     config: str | Path | None = None,
     set: Iterable[str] = (),
     dry_run: bool = False,
@@ -116,11 +126,14 @@ def train(
         unlabeled: Labels or folder names, separated by commas, that mean there is no label.
         strip_prefix: Taken off every path of the table before it is looked for.
         max_bad: Largest share of unusable rows to go on with.
+        use_unlabelled: Images of the folder that have no label or are not listed, and are none of ``test``, are shown
+            to the pre-training too, as far as the plan has one.
         reuse: A finished audit, usually reviewed since: what it decoded and pre-trained is taken over, verified labels
             are never doubted, and what is not set here is set as it was there.
         cache: Folder where decoded images are kept and shared between runs, instead of in ``out``;
             ``NOISYCLEAN_CACHE_DIR`` by default.
         tensorboard: Also write the curves for TensorBoard, into ``out``.
+        plugin: Python files that add methods or signals.
         config: A TOML file of stage settings.
         set: Single settings, ``stage.key=value``.
         dry_run: Read and check everything, decide the plan, estimate time and sizes; write nothing.
@@ -141,7 +154,6 @@ def train(
     refuse_inside(Path(images), Path(out))
     if tensorboard:
         require_tensorboard()
-    earlier = open_finished(Path(reuse)) if reuse is not None else None
     options = IngestOptions(
         encoding=encoding,
         image_column=image_column,
@@ -162,31 +174,40 @@ def train(
         device=device,
         seed=seed,
         max_bad=max_bad,
+        use_unlabelled=use_unlabelled,
         overrides=read_overrides(Path(config) if config else None, set),
     )
-    if earlier is not None:
-        options, request = _as_audited(earlier, options, request, reporter)
     asked = _Asked(
         images=Path(images),
+        labels=Path(labels) if labels else None,
         options=options,
         request=request,
         method=method,
-        origin=resolve_origin(request.init, request.backbone),
         test=Path(test) if test else None,
         truth=Path(truth) if truth else None,
         compares=compare,
         tensorboard=tensorboard,
-        earlier=earlier,
+        earlier=open_finished(Path(reuse)) if reuse is not None else None,
         cache=cache_folder(cache),
     )
-    table = Path(labels) if labels else None
-    ingested = _read(asked, table, reporter)
+    with plugins(plugin):
+        return _train(asked, Path(out), dry_run=dry_run, overwrite=overwrite, reporter=reporter)
+
+
+def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter: Reporter) -> dict[str, Any]:
+    """Read and check the input, and open the run."""
+    if asked.earlier is not None:
+        options, request = _as_audited(asked.earlier, asked.options, asked.request, reporter)
+        asked = replace(asked, options=options, request=request)
+    origin = asked.origin
+    ingested = _read(asked, reporter)
     if dry_run:
-        plan = decide_train_plan(request, method, asked.origin, ingested.table)
-        count = num_trainings(plan.method) if compare else 1
-        return estimate_training(ingested, plan, out=Path(out), num_trainings=count, reporter=reporter)
-    with open_run(Path(out), overwrite=overwrite) as run:
-        return _run(run, asked, ingested, _claim(run, asked, table, ingested), reporter)
+        num = len(_others(asked, ingested))
+        plan = decide_train_plan(asked.request, asked.method, origin, ingested.table, num_unlabelled=num)
+        count = num_trainings(plan.method) if asked.compares else 1
+        return estimate_training(ingested, plan, out=out, num_trainings=count, reporter=reporter)
+    with open_run(out, overwrite=overwrite) as run:
+        return _run(run, asked, ingested, _claim(run, asked, ingested), reporter)
 
 
 def _as_audited(
@@ -199,9 +220,9 @@ def _as_audited(
     return inherit_options(earlier, options, reporter), replace(request, overrides=known)
 
 
-def _read(asked: _Asked, labels: Path | None, reporter: Reporter) -> Ingested:
+def _read(asked: _Asked, reporter: Reporter) -> Ingested:
     """Read the table, say what was chosen, and pin what reviewers decided."""
-    ingested = read_labels(asked.images, labels, asked.options)
+    ingested = read_labels(asked.images, asked.labels, asked.options)
     for note in ingested.notes:
         reporter.say(note)
     for warning in ingested.warnings:
@@ -210,18 +231,34 @@ def _read(asked: _Asked, labels: Path | None, reporter: Reporter) -> Ingested:
     return ingested if asked.earlier is None else pin_verdicts(ingested, asked.earlier, reporter)
 
 
-def _claim(run: RunDir, asked: _Asked, labels: Path | None, ingested: Ingested) -> dict[str, str]:
+def _claim(run: RunDir, asked: _Asked, ingested: Ingested) -> dict[str, str]:
     """Say what the run is of; returns the fingerprints of its inputs."""
     inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
     if asked.earlier is not None:
         inputs["verdicts"] = verdicts_mark(asked.earlier, ingested)
-    run.claim("train", inputs, describe=describe_inputs(asked.images, labels, asked.options))
+    run.claim("train", inputs, describe=describe_inputs(asked.images, asked.labels, asked.options))
     return inputs
+
+
+def _others(asked: _Asked, ingested: Ingested) -> list[str]:
+    """Files for the pre-training alone; none that is tested on."""
+    if not asked.request.use_unlabelled:
+        return []
+    tested = [] if asked.test is None else read_labels(asked.images, asked.test, asked.options).table.file_N.tolist()
+    return find_unlabelled(asked.images, ingested, but=tested)
 
 
 def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
     """All stages, in order."""
-    plan = settle_train_plan(run.root / "plan.json", asked.request, asked.method, asked.origin, ingested.table)
+    others = _others(asked, ingested)
+    plan = settle_train_plan(
+        run.root / "plan.json",
+        asked.request,
+        asked.method,
+        asked.origin,
+        ingested.table,
+        num_unlabelled=len(others),
+    )
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if asked.earlier is None else [stored_images(asked.earlier.run)]
@@ -234,7 +271,10 @@ def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str],
     plan = replace(plan, base=settle_views(plan.base, prepared, reporter=reporter))
     keep_plan(run.root / "plan.json", plan.to_json())
     taken = None if asked.earlier is None else take_pretraining(asked.earlier, prepared, plan.base)
-    start = start_stage(run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken)
+    unlabelled = None
+    if asked.request.use_unlabelled:
+        unlabelled = unlabelled_stage(run, others, everything, plan.base, reporter=reporter)
+    start = start_stage(run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken, unlabelled=unlabelled)
     truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
     job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
     trained = [train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]

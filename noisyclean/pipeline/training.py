@@ -101,6 +101,8 @@ def train_stage(
             return _train(folder, prepared, start, job, plan, runtime, reporter, writes)
 
     settings = training_settings(plan.base) | {"method": job.method, "robust": asdict(job.settings)}
+    if job.method in (outside := methods.outside()):
+        settings["plugin"] = outside[job.method]
     inputs = {
         "prepare": prepared.stage.fingerprint,
         "start": start.fingerprint,

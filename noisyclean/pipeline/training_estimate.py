@@ -47,8 +47,10 @@ def estimate_training(
     step_s, num_features = time_step(plan.base, num_classes)
     pass_s = step_s / 3 * num / plan.base.probe.batch
     seconds = {
-        "decode": num * time_decoding(ingested.table.file_N[usable_N].tolist(), plan.base) / plan.base.threads,
-        "pre-train": pass_s * PRETRAINING_PASSES * plan.base.simclr.epochs,
+        "decode": (num + plan.base.num_unlabelled)
+        * time_decoding(ingested.table.file_N[usable_N].tolist(), plan.base)
+        / plan.base.threads,
+        "pre-train": pass_s * PRETRAINING_PASSES * plan.base.simclr.epochs * (1 + plan.base.num_unlabelled / num),
     }
     if plan.base.preset != "paper":
         seconds["train"] = pass_s * plan.budget.passes * num_trainings

@@ -77,7 +77,13 @@ class TrainPlan:
 
 
 def settle_train_plan(
-    path: Path, request: PlanRequest, method: str | None, origin: Origin, table: LabelTable
+    path: Path,
+    request: PlanRequest,
+    method: str | None,
+    origin: Origin,
+    table: LabelTable,
+    *,
+    num_unlabelled: int = 0,
 ) -> TrainPlan:
     """Read the plan that was decided for this request, or decide it and write it down."""
     asked = vars(request) | {"overrides": dict(request.overrides or {}), "method": method}
@@ -85,7 +91,7 @@ def settle_train_plan(
         known = read_json(path)
         if known["request"] == asked:
             return TrainPlan.from_json(known["plan"])
-    plan = decide_train_plan(request, method, origin, table)
+    plan = decide_train_plan(request, method, origin, table, num_unlabelled=num_unlabelled)
     write_json(path, {"request": asked, "plan": plan.to_json()})
     return plan
 
@@ -101,7 +107,9 @@ def budget_facts(plan: TrainPlan, num_images: int, num_classes: int) -> Facts:
     )
 
 
-def decide_train_plan(request: PlanRequest, method: str | None, origin: Origin, table: LabelTable) -> TrainPlan:
+def decide_train_plan(
+    request: PlanRequest, method: str | None, origin: Origin, table: LabelTable, *, num_unlabelled: int = 0
+) -> TrainPlan:
     """Choose method, backbone, budget and settings, with reasons.
 
     Raises:
@@ -129,6 +137,7 @@ def decide_train_plan(request: PlanRequest, method: str | None, origin: Origin, 
             overrides=overrides,
         ),
         table,
+        num_unlabelled=num_unlabelled if origin.init == "simclr" else 0,
     )
     budget, budget_reason = _budget(request.preset, base, len(table))
     holdout = HoldoutConfig(share=kind.published_holdout) if request.preset == "paper" else HoldoutConfig()

@@ -14,6 +14,7 @@ from noisyclean.export.bundle import write_bundle
 from noisyclean.export.card import model_card
 from noisyclean.ops.metrics import detection_metrics
 from noisyclean.pipeline.compare import comparison
+from noisyclean.pipeline.detecting import outside_signals
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
@@ -89,7 +90,7 @@ def training_report_stage(
         inputs["test"] = test.fingerprint
     if truth_N is not None:
         inputs["truth"] = digest(truth_N)
-    settings = {"num_neighbours": plan.base.score.num_neighbours}
+    settings = {"num_neighbours": plan.base.score.num_neighbours} | outside_signals()
     run_stage(run, "report", work, settings=settings, inputs=inputs, reporter=reporter)
     summary: dict[str, Any] = read_json(run.root / "summary.json")
     return summary

@@ -42,8 +42,8 @@ class SimCLR:
     """Pre-training of one backbone; a :class:`~noisyclean.engine.loop.Task`.
 
     Args:
-        pixels: The images.
-        label_N: Given labels, for the monitor alone.
+        pixels: The images; those with a label first.
+        label_N: Given labels, for the monitor alone; there may be fewer than images.
         net: The backbone; trained in place.
         augmentation: The strong views.
         config: Counts and rates.
@@ -73,7 +73,7 @@ class SimCLR:
         self.runtime = runtime
         self.seed = seed
         self.share = Share.current()
-        self.batches = ShuffledBatches(len(label_N), config.batch, device=runtime.device, seed=seed, key=("simclr",))
+        self.batches = ShuffledBatches(len(pixels), config.batch, device=runtime.device, seed=seed, key=("simclr",))
 
     def num_steps(self, epoch: int) -> int:  # noqa: ARG002
         """The same in every epoch."""

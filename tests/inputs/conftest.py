@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from noisyclean.base.files import sha256_file
-from tests.conftest import Result, Run, draw_shape
+from noisyclean.data.shapes import draw_shape
+from tests.conftest import Result, Run
 
 NAMES = tuple(f"{index:02d}.png" for index in range(12))
 LABELS = tuple("cat" if index % 2 else "dog" for index in range(12))

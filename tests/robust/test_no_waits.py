@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from noisyclean.robust.method import methods
-from tests.robust.toy import make_data, make_method
+from noisyclean.robust.toy import make_data, make_small
 
 aten = torch.ops.aten
 WAITS = {
@@ -42,7 +42,7 @@ class Waits(TorchDispatchMode):
 
 def waits_of(name: str) -> list[str]:
     """What the steps of a whole training would wait for."""
-    method = make_method(name, make_data(), epochs=3)
+    method = make_small(methods.get(name), make_data(), epochs=3)
     found: list[str] = []
     for epoch in range(method.num_epochs):
         method.begin_epoch(epoch)

@@ -14,13 +14,14 @@ from torch.nn.functional import normalize
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.robust.co_division import CoDivision, loss_divider
 from noisyclean.robust.judging import judge_and_embed
+from noisyclean.robust.method import methods
 from noisyclean.robust.neighbourhood import ask_neighbours, vote_of_neighbours
 from noisyclean.robust.sampling import repeated_rows
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
+from noisyclean.robust.toy import make_data, make_net, make_small, run, runtime, same_weights
 from noisyclean.robust.views import StrongViews
 from noisyclean.robust.watch import HELD_OUT, Watched
-from tests.robust.toy import make_data, make_method, make_net, run, runtime, same_weights
 
 
 @settings(max_examples=40, deadline=None)
@@ -137,7 +138,7 @@ def test_the_forms_differ_where_one_part_is_doubted() -> None:
 
 def test_the_watch_keeps_the_weights_that_agreed_best_with_held_out_labels() -> None:
     data = make_data(60, num_held_out=20)
-    method = make_method("cross-entropy", data, epochs=6)
+    method = make_small(methods.get("cross-entropy"), data, epochs=6)
     held_out = torch.arange(40, 60)
     watched = Watched(
         method, pixels=data.pixels, held_out_R=held_out, label_R=data.label_N[held_out], runtime=runtime()
@@ -154,7 +155,7 @@ def test_the_watch_keeps_the_weights_that_agreed_best_with_held_out_labels() -> 
 
 def test_nothing_is_selected_where_nothing_is_held_out() -> None:
     data = make_data(num_held_out=0)
-    method = make_method("cross-entropy", data, epochs=1)
+    method = make_small(methods.get("cross-entropy"), data, epochs=1)
     nothing = torch.empty(0, dtype=torch.int64)
     watched = Watched(method, pixels=data.pixels, held_out_R=nothing, label_R=nothing, runtime=runtime())
     assert HELD_OUT not in watched.end_epoch(0)

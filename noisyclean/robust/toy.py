@@ -1,4 +1,4 @@
-"""A handful of shapes as training data, and methods with settings small enough for them."""
+"""A handful of shapes as training data, and methods with settings small enough for them: for contracts and tests."""
 
 from __future__ import annotations
 
@@ -15,11 +15,22 @@ from noisyclean.base.log import Silent
 from noisyclean.base.runtime import Runtime, choose_runtime
 from noisyclean.data.augment import strong, weak
 from noisyclean.data.batches import load_pixels
+from noisyclean.data.shapes import SHAPES, draw_shape
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.loop import fit
 from noisyclean.nn.compact import CompactNet
-from noisyclean.robust.method import Facts, RobustMethod, TrainingData, methods
-from tests.conftest import CLASSES, draw_shape
+from noisyclean.robust.method import Facts, RobustMethod, TrainingData
+
+__all__ = [
+    "Killed",
+    "KilledAt",
+    "make_data",
+    "make_net",
+    "make_small",
+    "run",
+    "runtime",
+    "same_weights",
+]
 
 SMALL: dict[str, Any] = {
     "epochs": 4,
@@ -42,7 +53,7 @@ def make_data(
 ) -> TrainingData:
     """Shapes of three classes, a share of their labels wrong, the last few rows held out."""
     generator = np.random.default_rng(seed)
-    images = np.stack([draw_shape(CLASSES[row % 3], generator) for row in range(num)])
+    images = np.stack([draw_shape(SHAPES[row % 3], generator) for row in range(num)])
     truth_N = np.arange(num) % 3
     wrong_N = generator.random(num) < rate
     label_N = np.where(wrong_N, (truth_N + 1) % 3, truth_N) if label is None else np.asarray(label)
@@ -65,9 +76,8 @@ def make_net(index: int) -> nn.Module:
         return CompactNet(num_classes=3, widths=(8, 8, 16), stem_width=8).to(memory_format=torch.channels_last)
 
 
-def make_method(name: str, data: TrainingData, *, seed: int = 0, **changes: Any) -> RobustMethod:
-    """A method as ``quick`` plans it, made small."""
-    kind = methods.get(name)
+def make_small(kind: type[RobustMethod], data: TrainingData, *, seed: int = 0, **changes: Any) -> RobustMethod:
+    """A method as ``quick`` plans it, made small; changes to settings that it does not have mean nothing."""
     facts = Facts(num_images=len(data.train_T), num_classes=3, passes=60, batch=16, is_pretrained=False)
     settings, _ = kind.plan("quick", facts)
     known = {field.name for field in dataclasses.fields(settings)}
@@ -95,6 +105,7 @@ class KilledAt:
         self.num_epochs = inner.num_epochs
 
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+        """The inner task's step, or its death."""
         if self.num == self.at:
             raise Killed
         self.num += 1
