@@ -9,7 +9,8 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import average_precision_score
 
-from noisyclean.detect.fuse import fair_opinion, fuse
+from noisyclean.detect.fuse import fuse
+from noisyclean.detect.judge import fair_opinion
 from noisyclean.errors import UsageError
 from noisyclean.ops.pooling import HALF, balance_classes, margins, plausible_shares
 from noisyclean.types import BoolArray, Evidence, FloatArray
