@@ -28,6 +28,14 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run wrote to --out, and nothing else.")
 ]
 PresetOption = Annotated[str, typer.Option(help="quick, standard, thorough or paper.", rich_help_panel=PLAN)]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="Time for all, 90s, 30m or 1.5h: takes the best preset that fits, as measured here.",
+        show_default="none",
+        rich_help_panel=PLAN,
+    ),
+]
 Init = Annotated[
     str,
     typer.Option(

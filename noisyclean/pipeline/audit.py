@@ -14,6 +14,7 @@ from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import Plan, read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.engine.team import gathered, team_size
+from noisyclean.pipeline.budget import decide, parse_budget
 from noisyclean.pipeline.detecting import score_stage
 from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
@@ -48,6 +49,7 @@ def audit(
     *,
     out: str | Path,
     preset: str = "standard",
+    budget: str | None = None,
     init: str = "simclr",
     backbone: str | None = None,
     size: int | None = None,
@@ -87,6 +89,8 @@ def audit(
             folder per class.
         out: The run directory.
         preset: ``quick``, ``standard``, ``thorough`` or ``paper``.
+        budget: Time for all, such as ``90s``, ``30m`` or ``1.5h``: the best of quick, standard and thorough that fits
+            by what it costs here is taken instead of ``preset``, and kept for the run.
         init: What the networks start from: ``simclr`` (the images themselves, as far as the plan gives it passes) or
             ``scratch``. With ``pretrained:NAME`` (may download), ``local-dir:PATH`` or ``run:RUN`` none is trained: the
             backbone embeds every image as it is, and a closed-form classifier on that judges the labels.
@@ -147,6 +151,7 @@ def audit(
     )
     request = PlanRequest(
         preset=preset,
+        budget_s=parse_budget(budget),
         init=init,
         backbone=backbone,
         size=size,
@@ -232,7 +237,7 @@ def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str],
     """All stages, in order."""
     request, earlier = asked.request, asked.earlier
     others = _others(asked, ingested)
-    plan = settle_plan(run.root / "plan.json", request, ingested.table, num_unlabelled=len(others))
+    plan = settle_plan(run.root / "plan.json", request, partial(decide, request, ingested, num_unlabelled=len(others)))
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if earlier is None else [stored_images(earlier.run)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class PlanRequest:
     """What the user asked for; a run keeps its plan for as long as this stays the same."""
 
     preset: str = "standard"
+    budget_s: float | None = None
+    """Time for all; it chooses the preset."""
     init: str = "simclr"
     backbone: str | None = None
     size: int | None = None
@@ -60,14 +62,14 @@ class PlanRequest:
     overrides: Mapping[str, Mapping[str, Any]] | None = None
 
 
-def settle_plan(path: Path, request: PlanRequest, table: LabelTable, *, num_unlabelled: int = 0) -> Plan:
+def settle_plan(path: Path, request: PlanRequest, decide: Callable[[], Plan]) -> Plan:
     """Read the plan that was decided for this request, or decide it and write it down."""
     asked = vars(request) | {"overrides": dict(request.overrides or {})}
     if path.exists():
         known = read_json(path)
         if known["request"] == asked:
             return Plan.from_json(known["plan"])
-    plan = decide_plan(request, table, num_unlabelled=num_unlabelled)
+    plan = decide()
     write_json(path, {"request": asked, "plan": plan.to_json()})
     return plan
 

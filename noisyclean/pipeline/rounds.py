@@ -51,6 +51,8 @@ def inherit_request(finished: FinishedRun, request: PlanRequest, reporter: Repor
     before = PlanRequest(**finished.request)
     if any(getattr(request, name) != getattr(PlanRequest(), name) for name in SOURCES):
         before = replace(before, **{name: getattr(PlanRequest(), name) for name in SOURCES})
+    if request.preset != PlanRequest().preset:
+        before = replace(before, budget_s=None)
     overrides = {stage: dict(values) for stage, values in (before.overrides or {}).items()}
     for stage, values in (request.overrides or {}).items():
         overrides[stage] = overrides.get(stage, {}) | dict(values)

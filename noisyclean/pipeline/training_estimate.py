@@ -9,7 +9,8 @@ import numpy as np
 
 from noisyclean.base.log import Reporter
 from noisyclean.data.ingest import Ingested
-from noisyclean.pipeline.estimate import FIXED_MEMORY_BYTES, ROW_BYTES, time_decoding, time_step
+from noisyclean.pipeline.costs import time_decoding, time_step
+from noisyclean.pipeline.estimate import FIXED_MEMORY_BYTES, ROW_BYTES
 from noisyclean.pipeline.preparing import refuse_too_many
 from noisyclean.pipeline.training_plan import TrainPlan
 

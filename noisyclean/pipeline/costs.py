@@ -1,0 +1,78 @@
+"""What a plan costs on this machine, measured on a handful of images and two training steps."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from noisyclean.base.runtime import choose_runtime, use_threads
+from noisyclean.config import Plan
+from noisyclean.data.decode import UnreadableImage, decode
+from noisyclean.data.ingest import Ingested
+from noisyclean.nn import create_backbone
+from noisyclean.pipeline.plan import EVALUATION_SHARE, evaluation_epochs
+from noisyclean.pipeline.preparing import pixel_mapping
+
+__all__ = ["measure_costs", "time_decoding", "time_step"]
+
+TIMED_IMAGES = 32
+TIMED_STEPS = 2
+
+
+def measure_costs(plan: Plan, ingested: Ingested) -> tuple[dict[str, float], int]:
+    """Seconds of decoding and of training under a plan, and the width of the features.
+
+    Args:
+        plan: The plan.
+        ingested: The table.
+    """
+    usable_N = ingested.problem_N == ""
+    num, files = int(usable_N.sum()), ingested.table.file_N[usable_N].tolist()
+    step_s, num_features = time_step(plan, ingested.table.num_classes)
+    seconds = {
+        "decode": (num + plan.num_unlabelled) * time_decoding(files, plan) / plan.threads,
+        "train": step_s * _image_passes(plan, num) / plan.probe.batch,
+    }
+    return seconds, num_features
+
+
+def time_decoding(files: list[str], plan: Plan) -> float:
+    """Seconds one image takes on one thread."""
+    sample = files[:: max(1, len(files) // TIMED_IMAGES)][:TIMED_IMAGES]
+    start = time.perf_counter()
+    for file in sample:
+        try:
+            decode(Path(file), pixel_mapping(plan))
+        except UnreadableImage:
+            continue
+    return (time.perf_counter() - start) / len(sample)
+
+
+def time_step(plan: Plan, num_classes: int) -> tuple[float, int]:
+    """Seconds of one training step on a batch of the probe, and the width of the features."""
+    runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
+    net = create_backbone(plan.backbone, num_classes=num_classes, seed=plan.seed).to(runtime.device).train()
+    x_BIHW = torch.zeros(plan.probe.batch, 3, plan.prepare.size_px, plan.prepare.size_px, device=runtime.device)
+    x_BIHW = x_BIHW.contiguous(memory_format=torch.channels_last)
+    label_B = torch.zeros(plan.probe.batch, dtype=torch.int64, device=runtime.device)
+    with use_threads(plan.threads):
+        seconds = 0.0
+        for step in range(TIMED_STEPS + 1):
+            start = time.perf_counter()
+            with runtime.autocast():
+                logits_BC = net(x_BIHW)
+            nn.functional.cross_entropy(logits_BC.float(), label_B).backward()
+            float(logits_BC.detach().sum())  # waits for an accelerator
+            seconds += (time.perf_counter() - start) if step else 0.0
+    return seconds / TIMED_STEPS, int(net.num_features)  # type: ignore[arg-type]
+
+
+def _image_passes(plan: Plan, num: int) -> float:
+    """Training passes of all stages, evaluations counted as the share of a pass that they are."""
+    if plan.way != "train":
+        return num * EVALUATION_SHARE if plan.way == "frozen" else 0
+    probe = plan.probe.num_nets * (plan.probe.epochs + evaluation_epochs(plan.probe.num_recordings))
+    return num * probe + (num + plan.num_unlabelled) * 2 * plan.simclr.epochs

@@ -1,0 +1,52 @@
+"""``--budget`` chooses the plan by what it costs here, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from noisyclean.base.files import read_json
+from noisyclean.errors import UsageError
+from noisyclean.pipeline.budget import parse_budget
+from tests.conftest import Run, Shapes
+
+SMALL = ("--set", "simclr.epochs=0", "--set", "probe.epochs=1", "--set", "probe.num_nets=1", "--augment", "natural")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), (" 2 m ", 120), ("0.5s", 0.5), (None, None)]
+)
+def test_times_as_people_write_them(text: str | None, seconds: float | None) -> None:
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "m", "-5m", "0h", "5 days", "1,5h", "1e3s"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time") as raised:
+        parse_budget(text)
+    assert "30m" in raised.value.hint
+
+
+def test_much_time_gives_the_best_and_hardly_any_is_refused(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    words = ("audit", shapes.images, shapes.labels, "--out", tmp_path / "run", "--dry-run")
+    much = cli(*words, "--budget", "100h", "--json")
+    assert much.json["plan"]["preset"] == "thorough"
+    assert "thorough: about" in much.json["plan"]["reasons"]["budget"]
+    little = cli(*words, "--budget", "0.001s")
+    assert little.exit_code == 2
+    assert "thorough would take" in little.stderr
+    assert "quick would take" in little.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_plan_is_decided_once(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    words = ("audit", shapes.images, shapes.labels, "--out", tmp_path / "run", "--budget", "100h", *SMALL)
+    first = cli(*words)
+    assert first.exit_code == 0, first.stderr
+    before = read_json(tmp_path / "run" / "plan.json")
+    assert before["plan"]["preset"] == "thorough"
+    assert before["request"]["budget_s"] == 360_000
+    again = cli(*words)
+    assert again.exit_code == 0
+    assert read_json(tmp_path / "run" / "plan.json") == before, "a measurement would not come out the same"
