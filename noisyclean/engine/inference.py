@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -58,21 +60,39 @@ def log_probabilities(
     return torch.cat(parts)
 
 
+@torch.inference_mode()
 def embed(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Tensor:
     """L2-normalised pooled features of some plain images, shape (len(rows), D); leaves ``net`` in eval mode."""
-    return nn.functional.normalize(pooled_features(net, pixels, rows, runtime), dim=1)
+    parts = (nn.functional.normalize(h_BD, dim=1) for h_BD in _pooled(net, pixels, rows, runtime))
+    return _stacked(parts, len(rows))
 
 
 @torch.inference_mode()
 def pooled_features(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Tensor:
     """What the classifier sees of some plain images, shape (len(rows), D), float32; leaves ``net`` in eval mode."""
+    return _stacked(_pooled(net, pixels, rows, runtime), len(rows))
+
+
+def _pooled(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Iterator[Tensor]:
     net.eval()
-    parts: list[Tensor] = []
     for index_B in rows.to(runtime.device).split(_batch(pixels)):
         with runtime.autocast():
             features = net.forward_features(pixels.fixed(index_B, FixedView()))  # type: ignore[operator]
-            parts.append(net.forward_head(features, pre_logits=True).flatten(1).float())  # type: ignore[operator]
-    return torch.cat(parts)
+            h_BD = net.forward_head(features, pre_logits=True).flatten(1).float()  # type: ignore[operator]
+        yield h_BD
+
+
+def _stacked(parts: Iterable[Tensor], num: int) -> Tensor:
+    """Batches one below the other, held once; an ordinary tensor that may be changed later."""
+    stacked_ND = torch.empty(0)
+    done = 0
+    for part_BD in parts:
+        if not done:
+            with torch.inference_mode(False):
+                stacked_ND = torch.empty(num, *part_BD.shape[1:], device=part_BD.device)
+        stacked_ND[done : done + len(part_BD)] = part_BD
+        done += len(part_BD)
+    return stacked_ND
 
 
 def _batch(pixels: Pixels) -> int:
