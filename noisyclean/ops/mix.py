@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["beta_sample", "linear_ramp", "mixup", "sharpen", "sigmoid_ramp", "soft_cross_entropy"]
+__all__ = ["beta_sample", "linear_ramp", "mixup", "one_hot", "sharpen", "sigmoid_ramp", "soft_cross_entropy"]
 
 
 def beta_sample(alpha: float, generator: torch.Generator) -> Tensor:
@@ -18,6 +18,11 @@ def beta_sample(alpha: float, generator: torch.Generator) -> Tensor:
     concentration = torch.full((2,), alpha, device=generator.device)
     gamma = torch._standard_gamma(concentration, generator=generator)
     return gamma[0] / gamma.sum().clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def one_hot(label_B: Tensor, num_classes: int) -> Tensor:
+    """Class indices as probabilities, shape (B, C), float32; torch's own would look at the values first."""
+    return (label_B[:, None] == torch.arange(num_classes, device=label_B.device)).float()
 
 
 def mixup(x_B: Tensor, target_BC: Tensor, share: Tensor, partner_B: Tensor) -> tuple[Tensor, Tensor]:

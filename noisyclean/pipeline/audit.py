@@ -237,7 +237,8 @@ def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str],
     """All stages, in order."""
     request, earlier = asked.request, asked.earlier
     others = _others(asked, ingested)
-    plan = settle_plan(run.root / "plan.json", request, partial(decide, request, ingested, num_unlabelled=len(others)))
+    decided = partial(decide, request, ingested, num_unlabelled=len(others))
+    plan = settle_plan(run.root / "plan.json", request, decided, Plan.from_json)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if earlier is None else [stored_images(earlier.run)]

@@ -49,24 +49,26 @@ def decide(request: PlanRequest, ingested: Ingested, *, num_unlabelled: int = 0)
     """
     if request.budget_s is None:
         return decide_plan(request, ingested.table, num_unlabelled=num_unlabelled)
-    from noisyclean.pipeline.costs import measure_costs
+    from noisyclean.pipeline.costs import audit_seconds, measure_unit_costs
 
+    num, costs = int((ingested.problem_N == "").sum()), None
     too_long: list[str] = []
     for preset in CHOICES:
         plan = decide_plan(replace(request, preset=preset), ingested.table, num_unlabelled=num_unlabelled)
-        needed_s = sum(measure_costs(plan, ingested)[0].values()) / MEASURED_SHARE
+        costs = costs or measure_unit_costs(plan, ingested)
+        needed_s = sum(audit_seconds(plan, num, costs).values()) / MEASURED_SHARE
         if needed_s <= request.budget_s:
             beside = f"; {' and '.join(too_long)}" if too_long else ""
-            reason = f"{preset}: about {in_words(needed_s)} of the {in_words(request.budget_s)} allowed{beside}"
+            reason = f"{preset}: about {_in_words(needed_s)} of the {_in_words(request.budget_s)} allowed{beside}"
             return replace(plan, reasons={"budget": reason} | dict(plan.reasons))
-        too_long.append(f"{preset} would take {in_words(needed_s)}")
+        too_long.append(f"{preset} would take {_in_words(needed_s)}")
     raise UsageError(
-        f"--budget: {in_words(request.budget_s)} are too little: {', '.join(too_long)}",
+        f"--budget: {_in_words(request.budget_s)} are too little: {', '.join(too_long)}",
         hint="Give it more time, or a smaller --size; --init pretrained:NAME and --embeddings judge without training.",
     )
 
 
-def in_words(seconds: float) -> str:
+def _in_words(seconds: float) -> str:
     """A duration in the unit that suits it."""
     if seconds < 2 * UNITS_S["m"]:
         return f"{seconds:.0f} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,30 +17,51 @@ from noisyclean.nn import create_backbone
 from noisyclean.pipeline.plan import EVALUATION_SHARE, evaluation_epochs
 from noisyclean.pipeline.preparing import pixel_mapping
 
-__all__ = ["measure_costs", "time_decoding", "time_step"]
+__all__ = ["UnitCosts", "audit_seconds", "measure_unit_costs"]
 
 TIMED_IMAGES = 32
 TIMED_STEPS = 2
 
 
-def measure_costs(plan: Plan, ingested: Ingested) -> tuple[dict[str, float], int]:
-    """Seconds of decoding and of training under a plan, and the width of the features.
+@dataclass(frozen=True, kw_only=True)
+class UnitCosts:
+    """What the parts take here; plans for the same images differ in how often they do them."""
+
+    decode_s: float
+    """Seconds of decoding one image, all threads at work."""
+    train_s: float
+    """Seconds of training on one image once, in batches of the probe."""
+    num_features: int
+    """Width of the features."""
+
+
+def measure_unit_costs(plan: Plan, ingested: Ingested) -> UnitCosts:
+    """Decode a handful of images and make two training steps.
+
+    Args:
+        plan: The plan; any for the same images will do.
+        ingested: The table.
+    """
+    files = ingested.table.file_N[ingested.problem_N == ""].tolist()
+    train_s, num_features = _time_training(plan, ingested.table.num_classes)
+    return UnitCosts(decode_s=_time_decoding(files, plan) / plan.threads, train_s=train_s, num_features=num_features)
+
+
+def audit_seconds(plan: Plan, num: int, costs: UnitCosts) -> dict[str, float]:
+    """Seconds of an audit's decoding and of its training.
 
     Args:
         plan: The plan.
-        ingested: The table.
+        num: Usable images.
+        costs: What the parts take.
     """
-    usable_N = ingested.problem_N == ""
-    num, files = int(usable_N.sum()), ingested.table.file_N[usable_N].tolist()
-    step_s, num_features = time_step(plan, ingested.table.num_classes)
-    seconds = {
-        "decode": (num + plan.num_unlabelled) * time_decoding(files, plan) / plan.threads,
-        "train": step_s * _image_passes(plan, num) / plan.probe.batch,
+    return {
+        "decode": (num + plan.num_unlabelled) * costs.decode_s,
+        "train": costs.train_s * _image_passes(plan, num),
     }
-    return seconds, num_features
 
 
-def time_decoding(files: list[str], plan: Plan) -> float:
+def _time_decoding(files: list[str], plan: Plan) -> float:
     """Seconds one image takes on one thread."""
     sample = files[:: max(1, len(files) // TIMED_IMAGES)][:TIMED_IMAGES]
     start = time.perf_counter()
@@ -51,8 +73,8 @@ def time_decoding(files: list[str], plan: Plan) -> float:
     return (time.perf_counter() - start) / len(sample)
 
 
-def time_step(plan: Plan, num_classes: int) -> tuple[float, int]:
-    """Seconds of one training step on a batch of the probe, and the width of the features."""
+def _time_training(plan: Plan, num_classes: int) -> tuple[float, int]:
+    """Seconds of training on one image once, and the width of the features."""
     runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
     net = create_backbone(plan.backbone, num_classes=num_classes, seed=plan.seed).to(runtime.device).train()
     x_BIHW = torch.zeros(plan.probe.batch, 3, plan.prepare.size_px, plan.prepare.size_px, device=runtime.device)
@@ -67,7 +89,7 @@ def time_step(plan: Plan, num_classes: int) -> tuple[float, int]:
             nn.functional.cross_entropy(logits_BC.float(), label_B).backward()
             float(logits_BC.detach().sum())  # waits for an accelerator
             seconds += (time.perf_counter() - start) if step else 0.0
-    return seconds / TIMED_STEPS, int(net.num_features)  # type: ignore[arg-type]
+    return seconds / (TIMED_STEPS * len(x_BIHW)), int(net.num_features)  # type: ignore[arg-type]
 
 
 def _image_passes(plan: Plan, num: int) -> float:

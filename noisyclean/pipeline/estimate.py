@@ -11,7 +11,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.config import Plan
 from noisyclean.data.ingest import Ingested
 from noisyclean.pipeline.budget import decide
-from noisyclean.pipeline.costs import measure_costs
+from noisyclean.pipeline.costs import audit_seconds, measure_unit_costs
 from noisyclean.pipeline.given import check_given
 from noisyclean.pipeline.plan import PlanRequest
 from noisyclean.pipeline.preparing import refuse_too_many
@@ -52,7 +52,8 @@ def estimate(
         reporter.say(f"{name}: {reason}")
     usable_N = ingested.problem_N == ""
     num = int(usable_N.sum())
-    seconds, num_features = measure_costs(plan, ingested)
+    costs = measure_unit_costs(plan, ingested)
+    num_features = costs.num_features
     given = ingested.table.label_N[usable_N]
     count_C = np.bincount(given, minlength=ingested.table.num_classes)
     return {
@@ -68,7 +69,7 @@ def estimate(
         "input": ingested.facts,
         "plan": plan.to_json(),
         "estimate": {
-            "seconds": {name: round(value, 1) for name, value in seconds.items()},
+            "seconds": {name: round(value, 1) for name, value in audit_seconds(plan, num, costs).items()},
             "peak_memory_bytes": _peak_memory(plan, num, ingested.table.num_classes, num_features),
             "output_bytes": _output_sizes(plan, num, ingested.table.num_classes, num_features),
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -164,15 +165,8 @@ def save_weights(net: nn.Module, path: Path) -> Path:
     return path
 
 
-def _follow_simclr(*, data: TrainingSet, folder: Path, plan: Plan) -> None:
-    _train_simclr(data, folder, plan, Silent())
-
-
-def _follow_net(
-    *, data: TrainingSet, folder: Path, plan: Plan, index: int, start: Path | None, weight_N: FloatArray
-) -> None:
-    _train_net(data, folder, plan, index, start, weight_N, Silent())
-
-
-JOBS: Mapping[str, Callable[..., object]] = {"simclr": _follow_simclr, "net": _follow_net}
+JOBS: Mapping[str, Callable[..., object]] = {
+    "simclr": partial(_train_simclr, reporter=Silent()),
+    "net": partial(_train_net, reporter=Silent()),
+}
 """What the first process of a team calls the others to."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from noisyclean.base.files import read_json, write_json
 from noisyclean.base.runtime import choose_runtime
@@ -37,6 +37,13 @@ PEAK_LR = 0.2
 """At a batch of 128; falls with the square root of the batch."""
 
 
+class _Writable(Protocol):
+    def to_json(self) -> dict[str, Any]: ...
+
+
+AnyPlan = TypeVar("AnyPlan", bound=_Writable)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
     """What the user asked for; a run keeps its plan for as long as this stays the same."""
@@ -62,13 +69,27 @@ class PlanRequest:
     overrides: Mapping[str, Mapping[str, Any]] | None = None
 
 
-def settle_plan(path: Path, request: PlanRequest, decide: Callable[[], Plan]) -> Plan:
-    """Read the plan that was decided for this request, or decide it and write it down."""
-    asked = vars(request) | {"overrides": dict(request.overrides or {})}
+def settle_plan(
+    path: Path,
+    request: PlanRequest,
+    decide: Callable[[], AnyPlan],
+    read: Callable[[Mapping[str, Any]], AnyPlan],
+    **more: object,
+) -> AnyPlan:
+    """Read the plan that was decided for this request, or decide it and write it down.
+
+    Args:
+        path: Of ``plan.json``.
+        request: What the user asked for.
+        decide: Decides the plan.
+        read: Reads what the plan's ``to_json`` wrote.
+        more: What else was asked.
+    """
+    asked = vars(request) | {"overrides": dict(request.overrides or {}), **more}
     if path.exists():
         known = read_json(path)
         if known["request"] == asked:
-            return Plan.from_json(known["plan"])
+            return read(known["plan"])
     plan = decide()
     write_json(path, {"request": asked, "plan": plan.to_json()})
     return plan

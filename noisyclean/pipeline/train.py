@@ -15,7 +15,7 @@ from noisyclean.engine.tensorboard import require_tensorboard
 from noisyclean.pipeline.compare import compare_stages, num_trainings
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.origin import Origin, resolve_origin
-from noisyclean.pipeline.plan import PlanRequest, keep_plan
+from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
 from noisyclean.pipeline.preparing import cache_folder, prepare_stage, stored_images, warn_before_decoding
 from noisyclean.pipeline.reuse import take_pretraining
 from noisyclean.pipeline.rounds import inherit_options, inherit_request, pin_verdicts, verdicts_mark
@@ -25,7 +25,7 @@ from noisyclean.pipeline.testing import prepare_test_stage, split_off_test
 from noisyclean.pipeline.training import train_stage
 from noisyclean.pipeline.training_estimate import estimate_training
 from noisyclean.pipeline.training_jobs import main_job, read_truth
-from noisyclean.pipeline.training_plan import STAGES, decide_train_plan, settle_train_plan
+from noisyclean.pipeline.training_plan import STAGES, TrainPlan, decide_train_plan
 from noisyclean.pipeline.training_report import training_report_stage
 from noisyclean.pipeline.unlabelled import find_unlabelled, unlabelled_stage
 from noisyclean.pipeline.viewing import settle_views
@@ -251,14 +251,11 @@ def _others(asked: _Asked, ingested: Ingested) -> list[str]:
 def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
     """All stages, in order."""
     others = _others(asked, ingested)
-    plan = settle_train_plan(
-        run.root / "plan.json",
-        asked.request,
-        asked.method,
-        asked.origin,
-        ingested.table,
-        num_unlabelled=len(others),
+    request, num = asked.request, len(others)
+    decided = functools.partial(
+        decide_train_plan, request, asked.method, asked.origin, ingested.table, num_unlabelled=num
     )
+    plan = settle_plan(run.root / "plan.json", request, decided, TrainPlan.from_json, method=asked.method)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if asked.earlier is None else [stored_images(asked.earlier.run)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from noisyclean.base.log import Reporter
 from noisyclean.data.ingest import Ingested
-from noisyclean.pipeline.costs import time_decoding, time_step
+from noisyclean.pipeline.costs import measure_unit_costs
 from noisyclean.pipeline.estimate import FIXED_MEMORY_BYTES, ROW_BYTES
 from noisyclean.pipeline.preparing import refuse_too_many
 from noisyclean.pipeline.training_plan import TrainPlan
@@ -45,12 +45,11 @@ def estimate_training(
         reporter.say(f"{name}: {reason}")
     usable_N = ingested.problem_N == ""
     num, num_classes = int(usable_N.sum()), ingested.table.num_classes
-    step_s, num_features = time_step(plan.base, num_classes)
-    pass_s = step_s / 3 * num / plan.base.probe.batch
+    costs = measure_unit_costs(plan.base, ingested)
+    num_features = costs.num_features
+    pass_s = costs.train_s / 3 * num
     seconds = {
-        "decode": (num + plan.base.num_unlabelled)
-        * time_decoding(ingested.table.file_N[usable_N].tolist(), plan.base)
-        / plan.base.threads,
+        "decode": (num + plan.base.num_unlabelled) * costs.decode_s,
         "pre-train": pass_s * PRETRAINING_PASSES * plan.base.simclr.epochs * (1 + plan.base.num_unlabelled / num),
     }
     if plan.base.preset != "paper":

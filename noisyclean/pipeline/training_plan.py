@@ -6,10 +6,8 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from noisyclean.base.files import read_json, write_json
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import BudgetConfig, HoldoutConfig, Plan, overlay
 from noisyclean.errors import UsageError
@@ -18,7 +16,7 @@ from noisyclean.pipeline.plan import PlanRequest, decide_plan
 from noisyclean.robust.method import Facts, methods
 from noisyclean.types import LabelTable
 
-__all__ = ["STAGES", "TrainPlan", "budget_facts", "decide_train_plan", "settle_train_plan"]
+__all__ = ["STAGES", "TrainPlan", "budget_facts", "decide_train_plan"]
 
 PASSES = {
     "cpu": {"quick": 120, "standard": 180, "thorough": 360, "paper": 600},
@@ -74,26 +72,6 @@ class TrainPlan:
                 "robust": methods.get(value["method"]).settings_type(**robust),
             }
         )
-
-
-def settle_train_plan(
-    path: Path,
-    request: PlanRequest,
-    method: str | None,
-    origin: Origin,
-    table: LabelTable,
-    *,
-    num_unlabelled: int = 0,
-) -> TrainPlan:
-    """Read the plan that was decided for this request, or decide it and write it down."""
-    asked = vars(request) | {"overrides": dict(request.overrides or {}), "method": method}
-    if path.exists():
-        known = read_json(path)
-        if known["request"] == asked:
-            return TrainPlan.from_json(known["plan"])
-    plan = decide_train_plan(request, method, origin, table, num_unlabelled=num_unlabelled)
-    write_json(path, {"request": asked, "plan": plan.to_json()})
-    return plan
 
 
 def budget_facts(plan: TrainPlan, num_images: int, num_classes: int) -> Facts:

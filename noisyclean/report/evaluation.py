@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -18,6 +17,7 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from noisyclean.ops.metrics import reliability_bins
 from noisyclean.report.curves import reliability_diagram
+from noisyclean.report.page import fill_template
 from noisyclean.report.plots import CLEAN, FLAGGED, INK, split_histogram, to_svg, transition_heat_map
 from noisyclean.types import BoolArray, FloatArray
 
@@ -73,11 +73,8 @@ def evaluation_page(title: str, figures: list[tuple[str, str]], pictures: list[P
         figures: Name and value of each figure.
         pictures: Shown below them.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("noisyclean.report", ""), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     shown = [replace(item, svg=Markup(item.svg)) for item in pictures]
-    return environment.get_template("evaluation.html").render(title=title, figures=figures, pictures=shown)
+    return fill_template("evaluation.html", title=title, figures=figures, pictures=shown)
 
 
 def _of_probabilities(compared: Compared) -> Iterator[Picture]:

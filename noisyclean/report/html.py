@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from noisyclean.data.decode import PixelMapping
 from noisyclean.data.thumbnails import thumbnail_jpeg
+from noisyclean.report.page import fill_template
 from noisyclean.report.plots import loss_histogram, transition_heat_map
 from noisyclean.types import FloatArray, SampleStats
 
@@ -43,15 +43,13 @@ def render_page(
         loss_N: Their losses.
         mapping: How the model sees pixels; its size is the thumbnails' size here.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("noisyclean.report", ""), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     cards = [
         {**row, "percent": f"{float(row['p_mislabeled']):.0%}", "thumbnail": _thumbnail(Path(file), mapping)}
         for row, file in zip(flagged.to_dict("records"), files, strict=True)
     ]
     classes = tuple(row["name"] for row in summary["classes"])
-    return environment.get_template("template.html").render(
+    return fill_template(
+        "template.html",
         title=title,
         identity=identity,
         summary=summary,

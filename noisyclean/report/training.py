@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from noisyclean import __version__
 from noisyclean.report.curves import learning_curves, reliability_diagram
+from noisyclean.report.page import fill_template
 from noisyclean.types import LabelTable, SampleStats
 
 __all__ = ["SCHEMA_VERSION", "render_training_page", "summarise_training"]
@@ -78,11 +78,9 @@ def render_training_page(summary: Mapping[str, Any], history: Mapping[str, list[
         summary: As ``summary.json`` holds it.
         history: Figures of every epoch, of each training by name.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("noisyclean.report", ""), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     test = summary["test"]
-    return environment.get_template("training.html").render(
+    return fill_template(
+        "training.html",
         summary=summary,
         curves=Markup(learning_curves(history)),
         reliability=Markup(reliability_diagram(test["reliability"])) if test else "",

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
@@ -20,6 +19,7 @@ from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels
 from noisyclean.engine.loop import Task
 from noisyclean.errors import UsageError
+from noisyclean.ops.mix import one_hot
 from noisyclean.registry import Registry
 from noisyclean.types import Evidence
 
@@ -51,11 +51,7 @@ class TrainingData:
 
     def given(self, index_B: Tensor) -> Tensor:
         """The given labels of some rows as probabilities, shape (B, C), float32."""
-        return self.one_hot(self.label_N[index_B])
-
-    def one_hot(self, label_B: Tensor) -> Tensor:
-        """Class indices as probabilities, shape (B, C), float32; torch's own would look at the values first."""
-        return (label_B[:, None] == torch.arange(self.num_classes, device=label_B.device)).float()
+        return one_hot(self.label_N[index_B], self.num_classes)
 
 
 @dataclass(frozen=True, kw_only=True)

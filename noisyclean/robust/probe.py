@@ -23,7 +23,7 @@ from noisyclean.engine.distributed import Share, average_buffers, average_gradie
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.engine.optim import one_cycle, set_rate, sgd
 from noisyclean.nn.ema import WeightAverage
-from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
+from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
 
 __all__ = ["Probe", "ProbeRecord", "opinion_on_labels", "recording_epochs"]
 
@@ -97,7 +97,7 @@ class Probe:
         draw = generator(self.runtime.device, self.seed, *self.key, *key)
         index_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
         x_BIHW = self.pixels.random(index_B, self.augmentation, draw)
-        target_BC = nn.functional.one_hot(self.label_N[index_B], self.num_classes) * self.weight_N[index_B, None]
+        target_BC = one_hot(self.label_N[index_B], self.num_classes) * self.weight_N[index_B, None]
         if self.config.mixup_alpha > 0:
             partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
             x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.config.mixup_alpha, draw), partner_B)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
+from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
 
 
 def test_mixup_equals_the_formula_and_keeps_the_larger_share() -> None:
@@ -43,3 +43,11 @@ def test_beta_sample_has_the_distribution(alpha: float, deviation: float) -> Non
     assert float(draws.std()) == pytest.approx(deviation, abs=0.02)
     assert draws.min() >= 0
     assert draws.max() <= 1
+
+
+@pytest.mark.parametrize("labels", [[], [2], [0, 3, 3, 1]])
+def test_one_hot_is_torchs(labels: list[int]) -> None:
+    label = torch.tensor(labels, dtype=torch.int64)
+    found = one_hot(label, 4)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, torch.nn.functional.one_hot(label, 4).float())

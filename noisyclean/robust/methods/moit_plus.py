@@ -18,7 +18,7 @@ from noisyclean.base.randomness import seed_from
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.augment import FixedView
 from noisyclean.engine.optim import one_cycle
-from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
+from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.methods.moit import Moit, MoitSettings
@@ -109,7 +109,7 @@ class MoitPlus:
         target_BC = self.data.given(index_B)
         if since >= self.bootstrap_after:
             p_BC = believe(self.tuned.best, self.data.pixels.fixed(index_B, FixedView()), self.runtime)
-            own_BC = self.data.one_hot(p_BC.argmax(dim=1))
+            own_BC = one_hot(p_BC.argmax(dim=1), self.data.num_classes)
             target_BC = torch.lerp(own_BC, target_BC, self.settings.bootstrap)
         x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
         if self.settings.plus_mixup_alpha > 0:
