@@ -18,7 +18,16 @@ __all__ = ["doctor"]
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("torch", "torchvision", "timm", "scikit-learn", "numpy", "pandas", "pillow", "typer", "rich")
-EXTRAS = {"parquet": "pyarrow", "heic": "pillow-heif", "viz": "umap-learn", "bench": "cleanlab"}
+EXTRAS = {
+    "parquet": "pyarrow",
+    "xlsx": "openpyxl",
+    "heic": "pillow-heif",
+    "fast": "torchcodec",
+    "onnx": "onnx",
+    "tensorboard": "tensorboard",
+    "viz": "umap-learn",
+    "bench": "cleanlab",
+}
 
 
 def doctor() -> dict[str, Any]:
