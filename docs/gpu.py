@@ -47,11 +47,16 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
     for row in ("augment", "augment-kornia", "simclr", "simclr-bf16", "dividemix", "neighbours"):
         words = ("bench", "speed", "--only", row, "--data", images, "--json", *on, *speed)
         found.append(Check(f"speed-{row}", words, "SimCLR and DivideMix steps at 25 % of the bf16 peak"))
+    for row in ("simclr-bf16", "dividemix"):
+        words = ("bench", "speed", "--only", row, "--data", images, "--json", "--compile", *on, *speed)
+        found.append(Check(f"speed-{row}-compiled", words, "more than without"))
     few = ("--tiny",) if is_tiny else ()
     short = ("--epochs", "1", "--images", "400", "--backbone", "noisyclean_compact") if is_tiny else ("--epochs", "200")
     simclr = ("noisyclean/bench/simclr.py", images, *on)
     wanted = "device busy; findings to docs/log.md"
     found.append(Check("trace", (*simclr, "--out", str(out / "trace"), "--trace", *few), wanted))
+    compiled = (*simclr, "--out", str(out / "trace-compiled"), "--trace", "--compile", *few)
+    found.append(Check("trace-compiled", compiled, "what compiling gains, and where"))
     wanted = "under 480 s, knn_accuracy >= .84"
     found.append(Check("simclr-200", (*simclr, "--out", str(out / "simclr"), *short), wanted))
     audit = ("audit", images, str(data / "labels-worse.csv"), "--out", str(out / "audit"), "--json", *on, *small)

@@ -22,6 +22,7 @@ __all__ = [
     "PRESETS",
     "BudgetConfig",
     "EmbedConfig",
+    "EngineConfig",
     "HoldoutConfig",
     "Plan",
     "PrepareConfig",
@@ -47,6 +48,14 @@ Way = Literal["train", "frozen", "given"]
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UsageError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """How networks are computed."""
+
+    compile: bool = False
+    """Whether training's passes are compiled; takes a C++ compiler and a minute, so only long trainings gain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +220,7 @@ class Plan:
     """That train together, each on its part of every batch."""
     num_unlabelled: int = 0
     """Images without a label that pre-training is shown too."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     report: ReportConfig = field(default_factory=ReportConfig)

@@ -32,11 +32,22 @@ def test_much_time_gives_the_best_and_hardly_any_is_refused(cli: Run, shapes: Sh
     words = ("audit", shapes.images, shapes.labels, "--out", tmp_path / "run", "--dry-run")
     much = cli(*words, "--budget", "100h", "--json")
     assert much.json["plan"]["preset"] == "thorough"
-    assert "thorough: about" in much.json["plan"]["reasons"]["budget"]
+    assert "thorough: about" in much.json["plan"]["reasons"]["preset"]
     little = cli(*words, "--budget", "0.001s")
     assert little.exit_code == 2
     assert "thorough would take" in little.stderr
     assert "quick would take" in little.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_takes_the_best_that_fits(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    words = ("train", shapes.images, shapes.labels, "--out", tmp_path / "run", "--dry-run", "--json")
+    alone = cli(*words, "--budget", "100h")
+    assert alone.json["plan"]["base"]["preset"] == "thorough"
+    assert alone.json["plan"]["reasons"]["preset"].startswith("thorough: about")
+    little = cli(*words, "--budget", "0.001s")
+    assert little.exit_code == 2
+    assert "budget.passes" in little.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -30,6 +30,15 @@ def judged(audited: tuple[Shapes, Path], tmp_path: Path) -> tuple[Shapes, Path]:
     return shapes, tmp_path / "run"
 
 
+def test_a_training_is_no_audit(cli: Run, judged: tuple[Shapes, Path]) -> None:
+    shapes, run = judged
+    write_json(run / "run.json", {**read_json(run / "run.json"), "verb": "train"})
+    for words in (("evaluate", run, "--truth", shapes.truth), ("diff", run, run)):
+        refused = cli(*words)
+        assert refused.exit_code == 2
+        assert "is a training, not an audit" in refused.stderr
+
+
 def test_the_figures_are_what_they_say(cli: Run, judged: tuple[Shapes, Path]) -> None:
     shapes, run = judged
     figures = cli("evaluate", run, "--truth", shapes.truth, "--json").json

@@ -6,11 +6,13 @@ import ctypes
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ParamSpec
 
 import torch
+from torch import Tensor
 
 from noisyclean.base.randomness import seed_from
 from noisyclean.errors import EnvironmentProblem, UsageError
@@ -25,6 +27,8 @@ __all__ = [
     "use_threads",
 ]
 
+
+Given = ParamSpec("Given")
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Names of glibc's malloc.h."""
@@ -41,12 +45,22 @@ class Runtime:
     """Of autocast regions; float32 switches autocast off."""
     threads: int
     reasons: dict[str, str]
+    compiles: bool = False
+    """Whether training's forward and backward passes are compiled."""
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
         """Run the block's convolutions and products in ``dtype``."""
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             yield
+
+    def compiled(self, function: Callable[Given, Tensor]) -> Callable[Given, Tensor]:
+        """A function of a net and a batch, compiled where that is wanted: its operations are fused.
+
+        Args:
+            function: One that lives as long as its module; each shape of a batch is compiled for itself.
+        """
+        return _compiled(function) if self.compiles else function
 
 
 def choose_runtime(device: str = "auto", *, threads: int | None = None, dtype: str = "auto") -> Runtime:
@@ -113,6 +127,12 @@ def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
     checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(bool(check()) for check in checks if check is not None)
+
+
+@functools.cache
+def _compiled(function: Callable[Given, Tensor]) -> Callable[Given, Tensor]:
+    compiled: Callable[Given, Tensor] = torch.compile(function, dynamic=False)
+    return compiled
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def bench_speed(
     against: str | Path | None = None,
     device: str = "auto",
     repeats: int = REPEATS,
+    compile: bool = False,
     tiny: bool = False,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
@@ -93,6 +94,7 @@ def bench_speed(
         against: What an earlier call printed with ``--json``; each row then says how it changed.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         repeats: Of each side.
+        compile: Our training passes are compiled, before the clock starts.
         tiny: Hardly any work: to see that it runs, not to measure.
         reporter: Hears about the progress.
 
@@ -109,7 +111,7 @@ def bench_speed(
         raise UsageError(f"--only {unknown[0]}: no such row", hint=f"Rows: {', '.join(SPEED_ROWS)}.")
     earlier = _read_table(Path(against)) if against is not None else None
     reporter = reporter or Silent()
-    runtime = choose_runtime(device)
+    runtime = replace(choose_runtime(device), compiles=compile)
     keep_freed_memory()
     limits = Limits(runtime)
     rows = []

@@ -1,6 +1,6 @@
 """SimCLR on CIFAR-10's files: wall time, and how often nearest neighbours are right. One JSON object at the end.
 
-    python -m noisyclean.bench.simclr DATA --out OUT [--epochs 200] [--device cuda] [--trace]
+    python -m noisyclean.bench.simclr DATA --out OUT [--epochs 200] [--device cuda] [--compile] [--trace]
 
 DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
 vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def main() -> None:
     """Train or trace, then print."""
     asked = arguments()
     asked.out.mkdir(parents=True, exist_ok=True)
-    runtime = choose_runtime(asked.device)
+    runtime = replace(choose_runtime(asked.device), compiles=asked.compile)
     print(json.dumps(trace(asked, runtime) if asked.trace else train(asked, runtime)))
 
 
@@ -148,6 +149,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, help="use the first so many of each table")
     parser.add_argument("--backbone", default="noisyclean_resnet18")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true", help="compile the passes")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="hardly any work in --trace")
     return parser.parse_args()

@@ -26,6 +26,7 @@ def describe_machine(runtime: Runtime) -> dict[str, Any]:
         "threads": runtime.threads,
         "memory_gib": round(memory / 2**30),
         "dtype": str(runtime.dtype).removeprefix("torch."),
+        "compiled": runtime.compiles,
         "system": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -22,8 +22,8 @@ from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.demo import write_digits
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.corrupt import corrupt
+from noisyclean.pipeline.costs import PRETRAINING_PASSES
 from noisyclean.pipeline.train import train
-from noisyclean.pipeline.training_estimate import PRETRAINING_PASSES
 
 __all__ = ["CELLS", "Cell", "bench_training", "markdown_table"]
 

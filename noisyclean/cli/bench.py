@@ -24,6 +24,7 @@ Against = Annotated[
 ]
 Plot = Annotated[Path | None, typer.Option(help="Draw the ratios: .svg, .png or .pdf.", show_default=False)]
 Repeats = Annotated[int, typer.Option(help="Of each side; the median counts.", min=1)]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile our training passes, before the clock starts.")]
 Tiny = Annotated[bool, typer.Option("--tiny", help="Hardly any work: to see that it runs, not to measure.")]
 
 
@@ -47,6 +48,7 @@ def speed(
     plot: Plot = None,
     repeats: Repeats = 5,
     device: options.Device = "auto",
+    compile: Compile = False,
     tiny: Tiny = False,
     as_json: options.Json = False,
 ) -> None:
@@ -55,7 +57,14 @@ def speed(
     from noisyclean.bench.table import draw_rows
 
     table = bench_speed(
-        data=data, only=_names(only), against=against, device=device, repeats=repeats, tiny=tiny, reporter=Terminal()
+        data=data,
+        only=_names(only),
+        against=against,
+        device=device,
+        repeats=repeats,
+        compile=compile,
+        tiny=tiny,
+        reporter=Terminal(),
     )
     print_table("speed: ours / peer", [(row["name"], _words(row)) for row in table["rows"]])
     if plot is not None:

@@ -70,6 +70,11 @@ class Ingested:
     warnings: tuple[str, ...]
 
     @property
+    def num_usable(self) -> int:
+        """Rows that nothing is known against yet."""
+        return int((self.problem_N == "").sum())
+
+    @property
     def files_fingerprint(self) -> str:
         """Hash of the sizes and times of all files; a changed image changes it."""
         return fingerprint(self.stamps)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from noisyclean.base.randomness import seed_from
 from noisyclean.errors import UsageError
 
-__all__ = ["classify_features", "create_backbone", "embed_with", "freeze_a_copy"]
+__all__ = ["classify", "classify_features", "create_backbone", "embed_with", "freeze_a_copy"]
 
 
 def create_backbone(name: str, *, num_classes: int, seed: int, key: tuple[str | int, ...] = ()) -> nn.Module:
@@ -33,6 +33,12 @@ def create_backbone(name: str, *, num_classes: int, seed: int, key: tuple[str | 
         torch.manual_seed(seed_from(seed, "init", *key))
         model: nn.Module = timm.create_model(name, pretrained=False, num_classes=num_classes)
     return model.to(memory_format=torch.channels_last)
+
+
+def classify(model: nn.Module, x_BIHW: Tensor) -> Tensor:
+    """Logits of images, shape (B, C)."""
+    logits_BC: Tensor = model(x_BIHW)
+    return logits_BC
 
 
 def embed_with(model: nn.Module, x_BIHW: Tensor) -> Tensor:

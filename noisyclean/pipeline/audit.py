@@ -14,7 +14,7 @@ from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import Plan, read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.engine.team import gathered, team_size
-from noisyclean.pipeline.budget import decide, parse_budget
+from noisyclean.pipeline.budget import decide_audit, parse_budget
 from noisyclean.pipeline.detecting import score_stage
 from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
@@ -171,7 +171,6 @@ def audit(
         options=options,
         request=request,
         earlier=open_finished(Path(reuse)) if reuse is not None else None,
-        gpus=gpus,
         cache=cache_folder(cache),
     )
     with plugins(plugin):
@@ -188,7 +187,6 @@ class _Asked:
     request: PlanRequest
     earlier: FinishedRun | None
     """The audit to take over from."""
-    gpus: int
     cache: Path | None
 
 
@@ -211,7 +209,7 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         run.claim("audit", inputs, describe=describe_inputs(asked.images, asked.labels, asked.options))
         if earlier is not None:
             begin_round(earlier, run, asked.request)
-        with gathered(asked.gpus, choose_runtime(asked.request.device).device.type):
+        with gathered(asked.request.processes, choose_runtime(asked.request.device).device.type):
             return _run(run, ingested, asked, inputs, reporter)
 
 
@@ -237,7 +235,7 @@ def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str],
     """All stages, in order."""
     request, earlier = asked.request, asked.earlier
     others = _others(asked, ingested)
-    decided = partial(decide, request, ingested, num_unlabelled=len(others))
+    decided = partial(decide_audit, request, ingested, num_unlabelled=len(others))
     plan = settle_plan(run.root / "plan.json", request, decided, Plan.from_json)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")

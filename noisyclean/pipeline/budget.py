@@ -1,4 +1,4 @@
-"""``--budget``: how thorough an audit can be in the time there is, by costs measured on this machine.
+"""``--budget``: how thorough an audit or a training can be in the time there is, by costs measured on this machine.
 
 The plan itself is in counts; it is decided once and kept, so a continued run ends in the same bytes.
 """
@@ -6,20 +6,28 @@ The plan itself is in counts; it is decided once and kept, so a continued run en
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from noisyclean.config import Plan
 from noisyclean.data.ingest import Ingested
 from noisyclean.errors import UsageError
+from noisyclean.pipeline.costs import audit_seconds, measure_unit_costs, training_seconds
+from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
+from noisyclean.pipeline.training_plan import TrainPlan, decide_train_plan
 
-__all__ = ["decide", "parse_budget"]
+__all__ = ["decide_audit", "decide_training", "parse_budget"]
 
 CHOICES = ("thorough", "standard", "quick")
 """Presets to choose among, the best first."""
 UNITS_S = {"s": 1, "m": 60, "h": 3600}
 MEASURED_SHARE = 0.75
 """Of the budget, for what is measured: decoding and training. The rest is for patches, neighbours and the report."""
+
+AnyPlan = TypeVar("AnyPlan", Plan, TrainPlan)
 
 
 def parse_budget(text: str | None) -> float | None:
@@ -36,8 +44,8 @@ def parse_budget(text: str | None) -> float | None:
     return float(found[1]) * UNITS_S[found[2]]
 
 
-def decide(request: PlanRequest, ingested: Ingested, *, num_unlabelled: int = 0) -> Plan:
-    """Decide the plan: of the preset, or of the best preset that fits into the budget.
+def decide_audit(request: PlanRequest, ingested: Ingested, *, num_unlabelled: int = 0) -> Plan:
+    """Decide an audit's plan: of the preset, or of the best preset that fits into the budget.
 
     Args:
         request: What the user asked for.
@@ -47,24 +55,90 @@ def decide(request: PlanRequest, ingested: Ingested, *, num_unlabelled: int = 0)
     Raises:
         UsageError: Not even ``quick`` fits, or a setting that cannot work.
     """
+    decide = partial(decide_plan, table=ingested.table, num_unlabelled=num_unlabelled)
+    first = decide(request)
     if request.budget_s is None:
-        return decide_plan(request, ingested.table, num_unlabelled=num_unlabelled)
-    from noisyclean.pipeline.costs import audit_seconds, measure_unit_costs
+        return first
+    costs = measure_unit_costs(first, ingested)
 
-    num, costs = int((ingested.problem_N == "").sum()), None
+    def seconds(plan: Plan) -> float:
+        return sum(audit_seconds(plan, ingested.num_usable, costs).values())
+
+    sized = replace(request, size=first.prepare.size_px)
+    way_out = "--init pretrained:NAME and --embeddings judge without training"
+    return _best_that_fits(sized, first, decide, seconds, request.budget_s, way_out=way_out)
+
+
+def decide_training(
+    request: PlanRequest,
+    method: str | None,
+    origin: Origin,
+    ingested: Ingested,
+    *,
+    num_unlabelled: int = 0,
+    num_trainings: Callable[[TrainPlan], int],
+) -> TrainPlan:
+    """Decide a training's plan in the same way.
+
+    Args:
+        request: What the user asked for.
+        method: Its name; None leaves it to the preset.
+        origin: What the nets start from.
+        ingested: The table.
+        num_unlabelled: Other images that pre-training may be shown.
+        num_trainings: How many trainings a plan has, beside each other.
+
+    Raises:
+        UsageError: Not even ``quick`` fits, or a setting that cannot work.
+    """
+
+    def decide(request: PlanRequest) -> TrainPlan:
+        return decide_train_plan(request, method, origin, ingested.table, num_unlabelled=num_unlabelled)
+
+    first = decide(request)
+    if request.budget_s is None:
+        return first
+    costs = measure_unit_costs(first.base, ingested)
+
+    def seconds(plan: TrainPlan) -> float:
+        num = num_trainings(plan)
+        return sum(training_seconds(plan, ingested.num_usable, costs, num_trainings=num).values())
+
+    sized = replace(request, size=first.base.prepare.size_px)
+    return _best_that_fits(sized, first, decide, seconds, request.budget_s, way_out="--set budget.passes=N trains less")
+
+
+def _best_that_fits(
+    request: PlanRequest,
+    first: AnyPlan,
+    decide: Callable[[PlanRequest], AnyPlan],
+    seconds: Callable[[AnyPlan], float],
+    allowed_s: float,
+    *,
+    way_out: str,
+) -> AnyPlan:
+    """The best preset's plan that leaves enough of the time for what is not measured.
+
+    Args:
+        request: What the user asked for, the size settled.
+        first: The plan that settled it, for the reason.
+        decide: The plan of a request.
+        seconds: What is measured of a plan.
+        allowed_s: The budget.
+        way_out: What costs less, for a budget that is too little.
+    """
     too_long: list[str] = []
     for preset in CHOICES:
-        plan = decide_plan(replace(request, preset=preset), ingested.table, num_unlabelled=num_unlabelled)
-        costs = costs or measure_unit_costs(plan, ingested)
-        needed_s = sum(audit_seconds(plan, num, costs).values()) / MEASURED_SHARE
-        if needed_s <= request.budget_s:
+        plan = decide(replace(request, preset=preset))
+        needed_s = seconds(plan) / MEASURED_SHARE
+        if needed_s <= allowed_s:
             beside = f"; {' and '.join(too_long)}" if too_long else ""
-            reason = f"{preset}: about {_in_words(needed_s)} of the {_in_words(request.budget_s)} allowed{beside}"
-            return replace(plan, reasons={"budget": reason} | dict(plan.reasons))
+            reason = f"{preset}: about {_in_words(needed_s)} of the {_in_words(allowed_s)} allowed{beside}"
+            return replace(plan, reasons={"preset": reason, **plan.reasons, "size": first.reasons["size"]})
         too_long.append(f"{preset} would take {_in_words(needed_s)}")
     raise UsageError(
-        f"--budget: {_in_words(request.budget_s)} are too little: {', '.join(too_long)}",
-        hint="Give it more time, or a smaller --size; --init pretrained:NAME and --embeddings judge without training.",
+        f"--budget: {_in_words(allowed_s)} are too little: {', '.join(too_long)}",
+        hint=f"Give it more time, or a smaller --size; {way_out}.",
     )
 
 

@@ -13,14 +13,18 @@ from noisyclean.base.runtime import choose_runtime, use_threads
 from noisyclean.config import Plan
 from noisyclean.data.decode import UnreadableImage, decode
 from noisyclean.data.ingest import Ingested
-from noisyclean.nn import create_backbone
 from noisyclean.pipeline.plan import EVALUATION_SHARE, evaluation_epochs
 from noisyclean.pipeline.preparing import pixel_mapping
+from noisyclean.pipeline.training_plan import TrainPlan
 
-__all__ = ["UnitCosts", "audit_seconds", "measure_unit_costs"]
+__all__ = ["PRETRAINING_PASSES", "UnitCosts", "audit_seconds", "measure_unit_costs", "training_seconds"]
 
 TIMED_IMAGES = 32
 TIMED_STEPS = 2
+TRAINING_PASSES = 3
+"""Of an epoch: forward and backward."""
+PRETRAINING_PASSES = 2 * TRAINING_PASSES
+"""Of an epoch of SimCLR: two views."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,27 @@ def audit_seconds(plan: Plan, num: int, costs: UnitCosts) -> dict[str, float]:
     }
 
 
+def training_seconds(plan: TrainPlan, num: int, costs: UnitCosts, *, num_trainings: int) -> dict[str, float]:
+    """Seconds of a robust training's decoding, pre-training and training.
+
+    A published schedule decides its steps while it runs, so ``--preset paper`` has no seconds of training.
+
+    Args:
+        plan: The plan.
+        num: Usable images.
+        costs: What the parts take.
+        num_trainings: Trainings of one budget beside each other.
+    """
+    num_all, pass_s = num + plan.base.num_unlabelled, costs.train_s / TRAINING_PASSES
+    seconds = {
+        "decode": num_all * costs.decode_s,
+        "pre-train": num_all * PRETRAINING_PASSES * plan.base.simclr.epochs * pass_s,
+    }
+    if plan.base.preset != "paper":
+        seconds["train"] = num * plan.budget.passes * num_trainings * pass_s
+    return seconds
+
+
 def _time_decoding(files: list[str], plan: Plan) -> float:
     """Seconds one image takes on one thread."""
     sample = files[:: max(1, len(files) // TIMED_IMAGES)][:TIMED_IMAGES]
@@ -75,6 +100,8 @@ def _time_decoding(files: list[str], plan: Plan) -> float:
 
 def _time_training(plan: Plan, num_classes: int) -> tuple[float, int]:
     """Seconds of training on one image once, and the width of the features."""
+    from noisyclean.nn import create_backbone
+
     runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
     net = create_backbone(plan.backbone, num_classes=num_classes, seed=plan.seed).to(runtime.device).train()
     x_BIHW = torch.zeros(plan.probe.batch, 3, plan.prepare.size_px, plan.prepare.size_px, device=runtime.device)

@@ -10,7 +10,7 @@ import numpy as np
 from noisyclean.base.log import Reporter
 from noisyclean.config import Plan
 from noisyclean.data.ingest import Ingested
-from noisyclean.pipeline.budget import decide
+from noisyclean.pipeline.budget import decide_audit
 from noisyclean.pipeline.costs import audit_seconds, measure_unit_costs
 from noisyclean.pipeline.given import check_given
 from noisyclean.pipeline.plan import PlanRequest
@@ -47,7 +47,7 @@ def estimate(
     """
     refuse_too_many(ingested, ingested.problem_N, request.max_bad)
     check_given(ingested, request)
-    plan = decide(request, ingested, num_unlabelled=num_unlabelled)
+    plan = decide_audit(request, ingested, num_unlabelled=num_unlabelled)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     usable_N = ingested.problem_N == ""

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyclean.base.files import read_json, write_text
+from noisyclean.base.files import write_text
 from noisyclean.data.columns import choose_columns
 from noisyclean.data.tables import read_table
-from noisyclean.errors import DataError, UsageError
+from noisyclean.errors import DataError
 from noisyclean.ops.metrics import detection_metrics, expected_calibration_error, precision_recall_at
-from noisyclean.pipeline.rundir import read_run
+from noisyclean.pipeline.finished import open_finished
 from noisyclean.types import BoolArray, FloatArray
 
 __all__ = ["evaluate", "figure_rows", "true_labels"]
@@ -41,15 +41,12 @@ def evaluate(run: str | Path, *, truth: str | Path, plots: bool = False) -> dict
         ``plots``, the page, where it was asked for.
 
     Raises:
-        UsageError: The run is not finished.
+        UsageError: The run is no audit, or not finished.
         DataError: Truth lacks images of the run.
     """
-    root = read_run(Path(run)).root
-    if not (root / "scores.csv").exists():
-        raise UsageError(f"{root}: the audit is not finished", hint="Run the same audit command again; it continues.")
-    scores = pd.read_csv(root / "scores.csv", dtype=str, keep_default_na=False, encoding="utf-8")
+    finished = open_finished(Path(run))
+    root, summary, scores = finished.root, finished.summary, finished.scores
     scores = scores[scores["p_mislabeled"] != ""]
-    summary = read_json(root / "summary.json")
     true_label = true_labels(scores["image_path"], Path(truth))
     given, suggested = scores["given_label"].to_numpy(), scores["suggested_label"].to_numpy()
     is_wrong_N = given != true_label

@@ -104,6 +104,8 @@ def open_finished(root: Path) -> FinishedRun:
         UsageError: It is none, or not finished.
     """
     run = read_run(root)
+    if run.verb != "audit":
+        raise UsageError(f"{root}: is a training, not an audit", hint="What it is worth stands in its report.html.")
     if not (root / "summary.json").exists() or not (root / "scores.csv").exists():
         raise UsageError(f"{root}: the audit is not finished", hint="Run the same audit command again; it continues.")
     return FinishedRun(run)

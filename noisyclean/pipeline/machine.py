@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from noisyclean.base.runtime import Runtime, choose_runtime, give_back_memory, keep_freed_memory, use_threads
 from noisyclean.config import Plan
@@ -20,6 +21,7 @@ def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
     """
     threads = max(1, plan.threads // Share.current().num) if is_shared else plan.threads
     runtime = choose_runtime(plan.device, threads=threads, dtype=plan.dtype)
+    runtime = replace(runtime, compiles=plan.engine.compile)
     keep_freed_memory()
     try:
         with use_threads(threads):
@@ -30,6 +32,6 @@ def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
 
 def training_settings(plan: Plan) -> dict[str, object]:
     """What every training depends on."""
-    return {
-        name: getattr(plan, name) for name in ("seed", "device", "dtype", "threads", "processes", "backbone", "augment")
-    }
+    names = ("seed", "device", "dtype", "threads", "processes", "backbone", "augment")
+    settings = {name: getattr(plan, name) for name in names}
+    return settings | {"compile": True} if plan.engine.compile else settings

@@ -46,12 +46,21 @@ def inherit_options(finished: FinishedRun, options: IngestOptions, reporter: Rep
     return inherited
 
 
-def inherit_request(finished: FinishedRun, request: PlanRequest, reporter: Reporter) -> PlanRequest:
-    """Plan as the earlier run was planned, except where the user says otherwise."""
+def inherit_request(
+    finished: FinishedRun, request: PlanRequest, reporter: Reporter, *, keeps_budget: bool = True
+) -> PlanRequest:
+    """Plan as the earlier run was planned, except where the user says otherwise.
+
+    Args:
+        finished: The earlier run.
+        request: What is asked now.
+        reporter: Hears what is taken over.
+        keeps_budget: Whether the time it was allowed is allowed now too.
+    """
     before = PlanRequest(**finished.request)
     if any(getattr(request, name) != getattr(PlanRequest(), name) for name in SOURCES):
         before = replace(before, **{name: getattr(PlanRequest(), name) for name in SOURCES})
-    if request.preset != PlanRequest().preset:
+    if request.preset != PlanRequest().preset or not keeps_budget:
         before = replace(before, budget_s=None)
     overrides = {stage: dict(values) for stage, values in (before.overrides or {}).items()}
     for stage, values in (request.overrides or {}).items():

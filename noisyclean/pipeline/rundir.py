@@ -51,6 +51,12 @@ class RunDir:
                 hint="Give a new --out, or --overwrite to replace what that run wrote.",
             )
 
+    @property
+    def verb(self) -> str:
+        """What made it: ``audit`` or ``train``."""
+        verb: str = read_json(self.root / IDENTITY)["verb"]
+        return verb
+
     def description(self) -> dict[str, Any]:
         """What :meth:`claim` wrote down: where images and labels are, and how they are read."""
         described: dict[str, Any] = read_json(self.root / IDENTITY)["describe"]

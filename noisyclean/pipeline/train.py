@@ -11,7 +11,9 @@ from typing import Any
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.config import read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
+from noisyclean.engine.team import gathered, team_size
 from noisyclean.engine.tensorboard import require_tensorboard
+from noisyclean.pipeline.budget import decide_training, parse_budget
 from noisyclean.pipeline.compare import compare_stages, num_trainings
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.origin import Origin, resolve_origin
@@ -25,7 +27,7 @@ from noisyclean.pipeline.testing import prepare_test_stage, split_off_test
 from noisyclean.pipeline.training import train_stage
 from noisyclean.pipeline.training_estimate import estimate_training
 from noisyclean.pipeline.training_jobs import main_job, read_truth
-from noisyclean.pipeline.training_plan import STAGES, TrainPlan, decide_train_plan
+from noisyclean.pipeline.training_plan import STAGES, TrainPlan
 from noisyclean.pipeline.training_report import training_report_stage
 from noisyclean.pipeline.unlabelled import find_unlabelled, unlabelled_stage
 from noisyclean.pipeline.viewing import settle_views
@@ -68,10 +70,12 @@ def train(
     truth: str | Path | None = None,
     compare: bool = False,
     preset: str = "standard",
+    budget: str | None = None,
     backbone: str | None = None,
     size: int | None = None,
     augment: str = "auto",
     device: str = "auto",
+    gpus: int = 1,
     seed: int = 0,
     encoding: str | None = None,
     image_column: str | None = None,
@@ -111,10 +115,13 @@ def train(
         truth: Table of true labels of the training images, for the oracle and for judging the detection.
         compare: Also train cross-entropy with the same budget on all, on the pruned and on the relabelled set.
         preset: ``quick``, ``standard``, ``thorough`` or ``paper``.
+        budget: Time for all, such as ``90s``, ``30m`` or ``1.5h``: the best of quick, standard and thorough that fits
+            by what its parts take here, instead of ``preset``.
         backbone: A timm name.
         size: Side in pixels every image is resized to.
         augment: ``auto``, ``natural``, ``grey``, ``oriented`` or ``none``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        gpus: Accelerators that pre-train together, a process for each (on a CPU: processes); the rest is one's work.
         seed: Of everything random.
         encoding: Of the table.
         image_column: Name of the column of paths.
@@ -167,11 +174,13 @@ def train(
     )
     request = PlanRequest(
         preset=preset,
+        budget_s=parse_budget(budget),
         init=init,
         backbone=backbone,
         size=size,
         augment=augment,
         device=device,
+        processes=team_size(gpus),
         seed=seed,
         max_bad=max_bad,
         use_unlabelled=use_unlabelled,
@@ -199,12 +208,10 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
     if asked.earlier is not None:
         options, request = _as_audited(asked.earlier, asked.options, asked.request, reporter)
         asked = replace(asked, options=options, request=request)
-    origin = asked.origin
     ingested = _read(asked, reporter)
     if dry_run:
-        num = len(_others(asked, ingested))
-        plan = decide_train_plan(asked.request, asked.method, origin, ingested.table, num_unlabelled=num)
-        count = num_trainings(plan.method) if asked.compares else 1
+        plan = _decide(asked, ingested, num_unlabelled=len(_others(asked, ingested)))
+        count = _num_trainings(asked, plan)
         return estimate_training(ingested, plan, out=out, num_trainings=count, reporter=reporter)
     with open_run(out, overwrite=overwrite) as run:
         return _run(run, asked, ingested, _claim(run, asked, ingested), reporter)
@@ -215,7 +222,7 @@ def _as_audited(
 ) -> tuple[IngestOptions, PlanRequest]:
     """Read and plan as the audit did where the user does not say otherwise; its probe's settings mean nothing here."""
     asked = request.overrides or {}
-    request = inherit_request(earlier, request, reporter)
+    request = inherit_request(earlier, request, reporter, keeps_budget=False)
     known = {stage: values for stage, values in (request.overrides or {}).items() if stage in STAGES or stage in asked}
     return inherit_options(earlier, options, reporter), replace(request, overrides=known)
 
@@ -248,14 +255,27 @@ def _others(asked: _Asked, ingested: Ingested) -> list[str]:
     return find_unlabelled(asked.images, ingested, but=tested)
 
 
+def _decide(asked: _Asked, ingested: Ingested, *, num_unlabelled: int) -> TrainPlan:
+    """Decide the plan."""
+    return decide_training(
+        asked.request,
+        asked.method,
+        asked.origin,
+        ingested,
+        num_unlabelled=num_unlabelled,
+        num_trainings=functools.partial(_num_trainings, asked),
+    )
+
+
+def _num_trainings(asked: _Asked, plan: TrainPlan) -> int:
+    return num_trainings(plan.method) if asked.compares else 1
+
+
 def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
     """All stages, in order."""
     others = _others(asked, ingested)
-    request, num = asked.request, len(others)
-    decided = functools.partial(
-        decide_train_plan, request, asked.method, asked.origin, ingested.table, num_unlabelled=num
-    )
-    plan = settle_plan(run.root / "plan.json", request, decided, TrainPlan.from_json, method=asked.method)
+    decide = functools.partial(_decide, asked, ingested, num_unlabelled=len(others))
+    plan = settle_plan(run.root / "plan.json", asked.request, decide, TrainPlan.from_json, method=asked.method)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if asked.earlier is None else [stored_images(asked.earlier.run)]
@@ -271,7 +291,10 @@ def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str],
     unlabelled = None
     if asked.request.use_unlabelled:
         unlabelled = unlabelled_stage(run, others, everything, plan.base, reporter=reporter)
-    start = start_stage(run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken, unlabelled=unlabelled)
+    with gathered(plan.base.processes, plan.base.device):
+        start = start_stage(
+            run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken, unlabelled=unlabelled
+        )
     truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
     job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
     trained = [train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from noisyclean.base.log import Reporter
 from noisyclean.data.ingest import Ingested
-from noisyclean.pipeline.costs import measure_unit_costs
+from noisyclean.pipeline.costs import measure_unit_costs, training_seconds
 from noisyclean.pipeline.estimate import FIXED_MEMORY_BYTES, ROW_BYTES
 from noisyclean.pipeline.preparing import refuse_too_many
 from noisyclean.pipeline.training_plan import TrainPlan
@@ -17,8 +17,6 @@ from noisyclean.pipeline.training_plan import TrainPlan
 __all__ = ["estimate_training"]
 
 SCHEMA_VERSION = 1
-PRETRAINING_PASSES = 6
-"""Of an epoch of SimCLR: two views, forward and backward."""
 
 
 def estimate_training(
@@ -34,8 +32,7 @@ def estimate_training(
         reporter: Hears the plan's reasons.
 
     Returns:
-        The plan, counts, and estimated seconds, memory and sizes of the outputs. A published schedule decides its
-        steps while it runs, so ``--preset paper`` has no estimate of the training itself.
+        The plan, counts, and estimated seconds, memory and sizes of the outputs.
 
     Raises:
         DataError: More rows are unusable than ``--max-bad`` allows.
@@ -47,13 +44,7 @@ def estimate_training(
     num, num_classes = int(usable_N.sum()), ingested.table.num_classes
     costs = measure_unit_costs(plan.base, ingested)
     num_features = costs.num_features
-    pass_s = costs.train_s / 3 * num
-    seconds = {
-        "decode": (num + plan.base.num_unlabelled) * costs.decode_s,
-        "pre-train": pass_s * PRETRAINING_PASSES * plan.base.simclr.epochs * (1 + plan.base.num_unlabelled / num),
-    }
-    if plan.base.preset != "paper":
-        seconds["train"] = pass_s * plan.budget.passes * num_trainings
+    seconds = training_seconds(plan, num, costs, num_trainings=num_trainings)
     count_C = np.bincount(ingested.table.label_N[usable_N], minlength=num_classes)
     pixels_bytes = 3 * num * plan.base.prepare.size_px**2
     row_bytes = ROW_BYTES + 8 * (num_features + 4 * num_classes)

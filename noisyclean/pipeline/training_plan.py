@@ -28,7 +28,7 @@ FEWEST_STEPS = 1_500
 QUICK_METHOD = "cross-entropy"
 """Default of ``--preset quick`` on a CPU: what wins there on photographs with human label noise."""
 OWN_STAGES = frozenset({"budget", "holdout", "robust"})
-STAGES = OWN_STAGES | {"prepare", "simclr", "score"}
+STAGES = OWN_STAGES | {"prepare", "engine", "simclr", "score"}
 """What ``--set`` may change."""
 PAPER_SIMCLR = {
     "epochs": 1000,

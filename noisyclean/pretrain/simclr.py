@@ -71,6 +71,7 @@ class SimCLR:
         self.augmentation = augmentation
         self.config = config
         self.runtime = runtime
+        self.embed = runtime.compiled(embed_with)
         self.seed = seed
         self.share = Share.current()
         self.batches = ShuffledBatches(len(pixels), config.batch, device=runtime.device, seed=seed, key=("simclr",))
@@ -92,7 +93,7 @@ class SimCLR:
         warmup = min(self.config.warmup_epochs / self.config.epochs, 0.1)
         set_rate(self.optimizer, warmup_cosine(done, peak=self.config.lr, warmup=warmup))
         with self.runtime.autocast():
-            z_BD = self.head(embed_with(self.net, torch.cat(views)))
+            z_BD = self.head(self.embed(self.net, torch.cat(views)))
         z_BD = nn.functional.normalize(z_BD.float(), dim=1)
         loss = gathered_nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
         self.optimizer.zero_grad(set_to_none=True)

@@ -22,6 +22,7 @@ from noisyclean.data.batches import Pixels, ShuffledBatches
 from noisyclean.engine.distributed import Share, average_buffers, average_gradients, gather_shares
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.engine.optim import one_cycle, set_rate, sgd
+from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
 
@@ -77,6 +78,7 @@ class Probe:
         self.augmentation = augmentation
         self.config = config
         self.runtime = runtime
+        self.classify = runtime.compiled(classify)
         self.seed = seed
         self.share = Share.current()
         self.key = ("probe", net_index)
@@ -104,7 +106,7 @@ class Probe:
         done = (epoch + step / self.batches.num_steps) / self.config.epochs
         set_rate(self.optimizer, one_cycle(done, peak=self.config.lr))
         with self.runtime.autocast():
-            logits_BC = self.net(x_BIHW)
+            logits_BC = self.classify(self.net, x_BIHW)
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
 from noisyclean.engine.optim import set_rate, sgd
+from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.robust.schedule import Schedule
 
@@ -45,8 +46,7 @@ class Student:
         """Logits of training views, shape (B, C); the net is in training mode."""
         self.net.train()
         with runtime.autocast():
-            logits_BC: Tensor = self.net(x_BIHW)
-        return logits_BC
+            return runtime.compiled(classify)(self.net, x_BIHW)
 
     def learn(self, loss: Tensor, *, rate: float, clip_norm: float = 0.0) -> None:
         """One optimiser step down the loss, and the average follows.
@@ -90,6 +90,5 @@ def believe(net: nn.Module, x_BIHW: Tensor, runtime: Runtime) -> Tensor:
     """
     net.eval()
     with runtime.autocast():
-        logits_BC = net(x_BIHW)
-    p_BC: Tensor = logits_BC.float().softmax(dim=1)
-    return p_BC
+        logits_BC = runtime.compiled(classify)(net, x_BIHW)
+    return logits_BC.float().softmax(dim=1)

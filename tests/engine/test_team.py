@@ -82,3 +82,15 @@ def test_an_error_in_a_shared_part_is_told_once(cli: Run, shapes: Shapes, tmp_pa
     result = cli("audit", shapes.images, shapes.labels, "--out", tmp_path / "run", "--gpus", 2, *words)
     assert result.exit_code == 1
     assert result.stderr.count("error:") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_pretrain_for_a_training(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    few = ("--set", "simclr.epochs=1", "--set", "simclr.batch=16", "--set", "budget.passes=3", "--augment", "natural")
+    words = ("train", shapes.images, shapes.labels, "--out", tmp_path / "run", "--gpus", 2, *few, "--json")
+    first = cli(*words)
+    assert first.exit_code == 0, first.stderr
+    assert first.json["plan"]["base"]["processes"] == 2
+    again = cli(*words)
+    assert again.exit_code == 0
+    assert again.json == first.json

@@ -220,7 +220,7 @@ class Moit:
         heads = self.student.net.train()
         assert isinstance(heads, nn.ModuleDict)
         with self.runtime.autocast():
-            h_BD = embed_with(heads["net"], x_BIHW)
+            h_BD = self.runtime.compiled(embed_with)(heads["net"], x_BIHW)
             logits_BC = classify_features(heads["net"], h_BD)
             z_BD = heads["projection"](h_BD)
         return logits_BC, nn.functional.normalize(z_BD.float(), dim=1)
