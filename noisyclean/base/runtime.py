@@ -19,6 +19,7 @@ from noisyclean.errors import EnvironmentProblem, UsageError
 
 __all__ = [
     "Runtime",
+    "at_work",
     "available_cores",
     "choose_runtime",
     "generator",
@@ -144,6 +145,16 @@ def use_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def at_work(runtime: Runtime) -> Iterator[None]:
+    """Train inside the block: with the runtime's threads, and on an accelerator with the convolution that was fastest.
+
+    cuDNN tries its algorithms on the first batch of each shape.
+    """
+    with use_threads(runtime.threads), torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True):
+        yield
 
 
 @functools.cache

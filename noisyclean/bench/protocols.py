@@ -13,7 +13,7 @@ import torch
 
 from noisyclean.base.files import read_json
 from noisyclean.base.log import Reporter, Silent
-from noisyclean.base.runtime import choose_runtime, keep_freed_memory, use_threads
+from noisyclean.base.runtime import at_work, choose_runtime, keep_freed_memory
 from noisyclean.bench import image_rows, training_rows
 from noisyclean.bench.harness import Contest, interleave
 from noisyclean.bench.limits import Limits
@@ -116,7 +116,7 @@ def bench_speed(
     limits = Limits(runtime)
     rows = []
     with (
-        use_threads(runtime.threads),
+        at_work(runtime),
         open_workload(Path(data) if data else None, TINY if tiny else FULL, runtime) as work,
         reporter.track("speed", total=len(names), unit="rows") as meter,
     ):

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from noisyclean.base.log import Silent
-from noisyclean.base.runtime import Runtime, choose_runtime
+from noisyclean.base.runtime import Runtime, at_work, choose_runtime
 from noisyclean.bench.limits import finish
 from noisyclean.bench.training_rows import dividemix, simclr
 from noisyclean.bench.workload import FULL, TINY, open_workload
@@ -49,7 +49,8 @@ def main() -> None:
     asked = arguments()
     asked.out.mkdir(parents=True, exist_ok=True)
     runtime = replace(choose_runtime(asked.device), compiles=asked.compile)
-    print(json.dumps(trace(asked, runtime) if asked.trace else train(asked, runtime)))
+    with at_work(runtime):
+        print(json.dumps(trace(asked, runtime) if asked.trace else train(asked, runtime)))
 
 
 def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from noisyclean.base.runtime import Runtime, choose_runtime, give_back_memory, keep_freed_memory, use_threads
+from noisyclean.base.runtime import Runtime, at_work, choose_runtime, give_back_memory, keep_freed_memory
 from noisyclean.config import Plan
 from noisyclean.engine.distributed import Share
 
@@ -24,7 +24,7 @@ def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
     runtime = replace(runtime, compiles=plan.engine.compile)
     keep_freed_memory()
     try:
-        with use_threads(threads):
+        with at_work(runtime):
             yield runtime
     finally:
         give_back_memory()
