@@ -18,6 +18,7 @@ from noisyclean.base.randomness import seed_from
 from noisyclean.errors import EnvironmentProblem, UsageError
 
 __all__ = [
+    "NO_FLOAT64",
     "Runtime",
     "at_work",
     "available_cores",
@@ -30,6 +31,8 @@ __all__ = [
 
 
 Given = ParamSpec("Given")
+
+NO_FLOAT64 = "has no float64, which judging labels takes"
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Names of glibc's malloc.h."""
@@ -103,8 +106,9 @@ def available_cores() -> int:
 def _choose_device(device: str) -> tuple[str, str]:
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        name = "cuda" if present["cuda"] else "mps" if present["mps"] else "cpu"
-        return name, f"{name}: " + ("an accelerator is there" if name != "cpu" else "no accelerator was found")
+        if present["cuda"]:
+            return "cuda", "cuda: an accelerator is there"
+        return "cpu", "cpu: " + (f"mps {NO_FLOAT64}" if present["mps"] else "no accelerator was found")
     if device not in present:
         raise UsageError(f"--device {device}: unknown", hint="Choose one of auto, cpu, cuda, mps.")
     if not present[device]:
@@ -176,7 +180,11 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_memory() -> bool:
-    """Give freed memory back to the system, also what :func:`keep_freed_memory` kept; False where nobody knows how."""
+    """Give freed memory back to the system, also what :func:`keep_freed_memory` kept; False where nobody knows how.
+
+    An accelerator's too: what torch holds in reserve counts as used when the next stage asks what is free.
+    """
+    torch.cuda.empty_cache()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     return trim is not None and bool(trim(0))
 

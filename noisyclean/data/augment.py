@@ -149,9 +149,11 @@ def sample_view(
         top_B = (uniform() * (height - height_B + 1)).floor()
         left_B = (uniform() * (width - width_B + 1)).floor()
     if augmentation.shift_px:
-        reach = 2 * augmentation.shift_px + 1
-        top_B = top_B + (uniform() * reach).floor() - augmentation.shift_px
-        left_B = left_B + (uniform() * reach).floor() - augmentation.shift_px
+        # What is reflected must lie inside: of a very small image less than half.
+        shift_px = min(augmentation.shift_px, (min(height, width) - 1) // 2)
+        reach = 2 * shift_px + 1
+        top_B = top_B + (uniform() * reach).floor() - shift_px
+        left_B = left_B + (uniform() * reach).floor() - shift_px
     flip_B = uniform() < 0.5 if augmentation.flip else view.flip_B
     if not augmentation.changes_colour:
         return ViewParams(top_B=top_B, left_B=left_B, height_B=height_B, width_B=width_B, flip_B=flip_B)

@@ -12,10 +12,15 @@ from torch import Tensor
 from noisyclean.base.runtime import generator
 from noisyclean.data.augment import Augmentation, FixedView, apply_view, sample_view
 
-__all__ = ["Pixels", "ShuffledBatches", "load_pixels"]
+__all__ = ["Pixels", "ShuffledBatches", "channel_statistics", "load_pixels"]
 
 SHARE_OF_DEVICE = 0.5
 """Of the free device memory, at most this much is given to the images."""
+SAMPLED_IMAGES, FEWEST_SAMPLED = 10_000, 200
+SAMPLED_VALUES = SAMPLED_IMAGES * 32 * 32
+"""Channel statistics come from so many images, fewer where they are large."""
+LEVELS_3 = 256 * np.arange(3)
+"""Where the counts of each channel's levels begin."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +67,32 @@ class Pixels:
         return self.normalise(apply_view(self.take(index_B), params, size_px=self.size_px))
 
 
-def load_pixels(images_NHWI: NDArray[np.uint8], device: torch.device) -> Pixels:
-    """Hand the store's images to a device; channel statistics come from at most 10,000 of them, evenly spread."""
-    sample = np.asarray(images_NHWI[:: max(1, len(images_NHWI) // 10_000)], dtype=np.float32) / 255
-    mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2)).clip(min=1e-3)
+def channel_statistics(images_NHWI: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel over some of the images, evenly spread; in [0, 1], shape (3,).
+
+    Levels are counted, so no sum loses digits however many pixels there are.
+    """
+    most = min(max(SAMPLED_VALUES // images_NHWI[0, ..., 0].size, FEWEST_SAMPLED), SAMPLED_IMAGES)
+    count_3L = np.zeros((3, 256))
+    for image_HWI in images_NHWI[:: -(-len(images_NHWI) // most)]:
+        count_3L += np.bincount((image_HWI + LEVELS_3).ravel(), minlength=3 * 256).reshape(3, 256)
+    share_3L, level_L = count_3L / count_3L.sum(axis=1, keepdims=True), np.arange(256) / 255
+    mean_3 = share_3L @ level_L
+    std_3 = np.sqrt((share_3L * (level_L - mean_3[:, None]) ** 2).sum(axis=1)).clip(min=1e-3)
+    return torch.from_numpy(mean_3).float(), torch.from_numpy(std_3).float()
+
+
+def load_pixels(
+    images_NHWI: NDArray[np.uint8], device: torch.device, *, statistics: tuple[Tensor, Tensor] | None = None
+) -> Pixels:
+    """Hand the store's images to a device.
+
+    Args:
+        images_NHWI: The images.
+        device: Where they are worked on; they are held there too where they fit.
+        statistics: Mean and deviation of the channels to normalise by; by default those of the images.
+    """
+    mean_3, std_3 = channel_statistics(images_NHWI) if statistics is None else statistics
     tensor = torch.from_numpy(images_NHWI)
     if device.type == "cuda":
         free_bytes, _ = torch.cuda.mem_get_info(device)
@@ -74,8 +101,8 @@ def load_pixels(images_NHWI: NDArray[np.uint8], device: torch.device) -> Pixels:
     return Pixels(
         images_NHWI=tensor,
         device=device,
-        mean_3=torch.from_numpy(mean).to(device),
-        std_3=torch.from_numpy(std).to(device),
+        mean_3=mean_3.to(device),
+        std_3=std_3.to(device),
     )
 
 

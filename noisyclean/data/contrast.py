@@ -9,7 +9,8 @@ from noisyclean.types import FloatArray
 
 __all__ = ["contrasts"]
 
-BLOCK = 1_000
+BLOCK_VALUES = 2**22
+"""Of all channels, read at a time."""
 
 
 def contrasts(images_NHWI: NDArray[np.uint8]) -> FloatArray:
@@ -18,8 +19,9 @@ def contrasts(images_NHWI: NDArray[np.uint8]) -> FloatArray:
     Args:
         images_NHWI: Pixels; read a block at a time.
     """
+    block = max(1, BLOCK_VALUES // max(1, images_NHWI[0].size))
     parts = [
-        images_NHWI[start : start + BLOCK].astype(np.float32).std(axis=(1, 2)).max(axis=1)
-        for start in range(0, len(images_NHWI), BLOCK)
+        images_NHWI[start : start + block].std(axis=(1, 2), dtype=np.float64).max(axis=1)
+        for start in range(0, len(images_NHWI), block)
     ]
-    return np.concatenate(parts).astype(np.float64)
+    return np.concatenate(parts)

@@ -6,6 +6,8 @@ import functools
 import io
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -27,6 +29,7 @@ __all__ = [
     "decode_content",
     "open_image",
     "peek_size",
+    "quiet_pillow",
     "read_content",
 ]
 
@@ -82,17 +85,29 @@ class Decoded:
     note: str = ""
 
 
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Hear none of Pillow's warnings about odd metadata: the pixels decide here.
+
+    Filters belong to the whole process, so threads that decode must not set them; who starts the threads does.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def decode(path: Path, mapping: PixelMapping) -> Decoded:
-    """Decode, orient by EXIF, window, and resize one image file.
+    """Decode, orient by EXIF, window, and resize one image file; not for threads.
 
     Raises:
         UnreadableImage: It is no readable image; the message says why.
     """
-    return decode_content(read_content(path), mapping)
+    with quiet_pillow():
+        return decode_content(read_content(path), mapping)
 
 
 def decode_content(content: bytes, mapping: PixelMapping) -> Decoded:
-    """Decode the content of an image file.
+    """Decode the content of an image file; for threads too, inside :func:`quiet_pillow`.
 
     Raises:
         UnreadableImage: It is no readable image; the message says why.
@@ -131,13 +146,13 @@ def read_content(path: Path) -> bytes:
 
 
 def peek_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, from the header alone.
+    """Width and height in pixels, from the header alone; not for threads.
 
     Raises:
         UnreadableImage: It is no readable image.
     """
     _check_file(path)
-    with open_image(path) as image:
+    with quiet_pillow(), open_image(path) as image:
         return image.size
 
 
@@ -151,9 +166,7 @@ def open_image(source: Path | IO[bytes]) -> Image.Image:
     if brand and not _register_heic():
         raise UnreadableImage(HEIC_ADVICE)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about odd metadata; the pixels decide here.
-            image = Image.open(source)
+        image = Image.open(source)
     except UnidentifiedImageError as error:
         raise UnreadableImage("is not an image in a known format") from error
     except DAMAGE as error:

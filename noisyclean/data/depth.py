@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from noisyclean.data.decode import FULL_RANGE, WIDE_MODES, UnreadableImage, open_image
+from noisyclean.data.decode import FULL_RANGE, WIDE_MODES, UnreadableImage, open_image, quiet_pillow
 
 __all__ = ["choose_window"]
 
@@ -45,7 +45,7 @@ def _extremes(file: Path) -> tuple[float, float] | None:
     try:
         if not file.is_file():
             return None
-        with open_image(file) as image:
+        with quiet_pillow(), open_image(file) as image:
             if image.mode not in WIDE_MODES:
                 return None
             values = np.asarray(image)

@@ -7,6 +7,8 @@ cost is O(N log N) whatever the images are.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
@@ -23,7 +25,10 @@ ALIKE = 0.15
 """Root mean square difference, in standard deviations of the pixels, up to which two pictures are nearly the same."""
 LEAST_CONTRAST = 8.0
 """Standard deviation of pixels below which a picture is too plain to be told apart from another by its pixels."""
-BLOCK = 4_096
+BLOCK_VALUES = 2**24
+"""Of pictures that are hashed, or of pairs that are compared, at a time."""
+COMPARED_PX = 32
+"""Candidates are compared at this side: what makes two pictures the same is not in their finest details."""
 
 
 def near_duplicates(images_NHWI: NDArray[np.uint8]) -> IntArray:
@@ -36,7 +41,8 @@ def near_duplicates(images_NHWI: NDArray[np.uint8]) -> IntArray:
         Component of each picture, shape (N,).
     """
     num = len(images_NHWI)
-    quarters_NQ = np.concatenate([_hashes(images_NHWI[start : start + BLOCK]) for start in range(0, num, BLOCK)])
+    block = _block_of(images_NHWI)
+    quarters_NQ = np.concatenate([_hashes(images_NHWI[start : start + block]) for start in range(0, num, block)])
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for turn in range(quarters_NQ.shape[1]):
         turned = np.roll(quarters_NQ, turn, axis=1)
@@ -75,15 +81,28 @@ def _hashes(images_BHWI: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _are_alike(images_NHWI: NDArray[np.uint8], pair_P2: IntArray) -> NDArray[np.bool_]:
-    alike = np.zeros(len(pair_P2), dtype=bool)
-    for start in range(0, len(pair_P2), BLOCK):
-        pair = pair_P2[start : start + BLOCK]
-        left = images_NHWI[pair[:, 0]].reshape(len(pair), -1).astype(np.float32)
-        right = images_NHWI[pair[:, 1]].reshape(len(pair), -1).astype(np.float32)
+    alike, block = np.zeros(len(pair_P2), dtype=bool), _block_of(images_NHWI)
+    for start in range(0, len(pair_P2), block):
+        pair = pair_P2[start : start + block]
+        left, right = (_shrunk(images_NHWI[pair[:, side]]) for side in (0, 1))
         difference = np.sqrt(((left - right) ** 2).mean(axis=1))
         contrast = left.std(axis=1)
-        alike[start : start + BLOCK] = difference <= np.where(contrast < LEAST_CONTRAST, 0, ALIKE * contrast)
+        alike[start : start + block] = difference <= np.where(contrast < LEAST_CONTRAST, 0, ALIKE * contrast)
     return alike
+
+
+def _shrunk(images_BHWI: NDArray[np.uint8]) -> FloatArray:
+    """Pictures averaged over squares of pixels, to 32 to 63 px; shape (B, values)."""
+    side = images_BHWI.shape[1]
+    step = max(1, side // COMPARED_PX)
+    num = side // step
+    squares = images_BHWI[:, : num * step, : num * step].reshape(len(images_BHWI), num, step, num, step, -1)
+    small: FloatArray = squares.mean(axis=(2, 4), dtype=np.float32).reshape(len(images_BHWI), -1)
+    return small
+
+
+def _block_of(images_NHWI: NDArray[np.uint8]) -> int:
+    return max(1, BLOCK_VALUES // math.prod(images_NHWI.shape[1:]))
 
 
 def _components(pair_P2: IntArray, num: int) -> IntArray:

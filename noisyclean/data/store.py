@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from noisyclean.base.files import write_json
 from noisyclean.base.log import Reporter
-from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content, read_content
+from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content, quiet_pillow, read_content
 from noisyclean.data.journal import (
     IMAGES,
     JOURNAL,
@@ -83,6 +83,7 @@ def build_store(
     with (
         reporter.track("decode", total=len(files), done=len(done), unit="images") as meter,
         (folder / JOURNAL).open("a", encoding="utf-8") as journal,
+        quiet_pillow(),
         ThreadPoolExecutor(threads) as pool,
     ):
         step = max(1, min(BLOCK_ROWS, len(todo) // (BLOCKS_A_THREAD * threads)))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content, read_content
+from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content, quiet_pillow, read_content
 
 __all__ = ["DecodedBlock", "decode_in_blocks"]
 
@@ -45,7 +45,7 @@ def decode_in_blocks(files: Sequence[str], mapping: PixelMapping, *, threads: in
         threads: Decoding threads.
     """
     starts = iter(range(0, len(files), BLOCK))
-    with ThreadPoolExecutor(threads) as pool:
+    with quiet_pillow(), ThreadPoolExecutor(threads) as pool:
         waiting = deque(
             pool.submit(_decode_block, files, start, mapping) for start in itertools.islice(starts, AHEAD * threads)
         )

@@ -12,7 +12,7 @@ from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import Pixels
 from noisyclean.engine.fold import folded
 
-__all__ = ["embed", "evaluation_views", "log_probabilities", "pooled_features"]
+__all__ = ["embed", "evaluation_batch", "evaluation_views", "log_probabilities", "pooled_features"]
 
 BATCH = 1000
 BATCH_PIXELS = BATCH * 64 * 64
@@ -50,7 +50,7 @@ def log_probabilities(
     quick = folded(net)
     rows = torch.arange(len(pixels)) if rows is None else rows
     parts: list[Tensor] = []
-    for index_B in rows.to(runtime.device).split(_batch(pixels)):
+    for index_B in rows.to(runtime.device).split(evaluation_batch(pixels)):
         total_BC = torch.zeros(())
         for view in views:
             with runtime.autocast():
@@ -75,7 +75,7 @@ def pooled_features(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runti
 
 def _pooled(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Iterator[Tensor]:
     net.eval()
-    for index_B in rows.to(runtime.device).split(_batch(pixels)):
+    for index_B in rows.to(runtime.device).split(evaluation_batch(pixels)):
         with runtime.autocast():
             features = net.forward_features(pixels.fixed(index_B, FixedView()))  # type: ignore[operator]
             h_BD = net.forward_head(features, pre_logits=True).flatten(1).float()  # type: ignore[operator]
@@ -95,6 +95,6 @@ def _stacked(parts: Iterable[Tensor], num: int) -> Tensor:
     return stacked_ND
 
 
-def _batch(pixels: Pixels) -> int:
-    """Images in a batch: fewer where they are large."""
+def evaluation_batch(pixels: Pixels) -> int:
+    """Images in a batch that no gradient is wanted of: fewer where they are large."""
     return max(1, min(BATCH, BATCH_PIXELS // pixels.size_px**2))

@@ -72,7 +72,7 @@ def fit_two_components(
     if span < 1e-8:
         return None
     scaled = (np.minimum(value_N, high) - low) / span
-    thinned = np.sort(scaled)[:: max(1, len(scaled) // MOST_FITTED)]
+    thinned = np.sort(scaled)[:: -(-len(scaled) // MOST_FITTED)]
     model = GaussianMixture(2, max_iter=200, tol=1e-2, reg_covar=5e-4, random_state=seed).fit(thinned[:, None])
     order = np.argsort(model.means_[:, 0])
     weight = model.weights_[order]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 
 from noisyclean.types import FloatArray, IntArray
 
@@ -14,8 +14,9 @@ __all__ = ["HALF", "balance_classes", "margins", "plausible_shares", "pool_opini
 HALF = 0.5
 """Of the labels' unevenness is believed where nothing speaks for more."""
 
-MOST_BALANCED = 50_000
-"""Class biases are found on at most this many samples, evenly spread."""
+MOST_BALANCED, MOST_BALANCED_VALUES, LEAST_BALANCED = 50_000, 10_000_000, 20
+"""Class biases are found on at most this many samples, evenly spread; of many classes on fewer, but 20 a class."""
+SMALLEST = np.finfo(np.float64).tiny
 MOST_ROUNDS = 200
 TOLERANCE = 1e-4
 
@@ -65,12 +66,17 @@ def balance_classes(log_p_NC: FloatArray, target_C: FloatArray) -> FloatArray:
     Returns:
         Normalised log-probabilities, shape (N, C).
     """
-    sample_NC = log_p_NC[:: max(1, len(log_p_NC) // MOST_BALANCED)]
+    num_classes = log_p_NC.shape[1]
+    most = min(MOST_BALANCED, max(MOST_BALANCED_VALUES // num_classes, LEAST_BALANCED * num_classes))
+    sample_NC = log_p_NC[:: max(1, -(-len(log_p_NC) // most))]
+    p_NC = np.exp(sample_NC - sample_NC.max(axis=1, keepdims=True))
     wanted = np.log(np.maximum(target_C, 1e-12))
     bias_C = np.zeros_like(wanted)
     for _ in range(MOST_ROUNDS):
-        log_mean_C = logsumexp(log_softmax(sample_NC + bias_C, axis=1), axis=0) - np.log(len(sample_NC))
-        step_C = np.where(target_C > 0, wanted - log_mean_C, 0.0)
+        # The mean of softmax(log p + bias), by two products and without an array as large as p.
+        factor_C = np.exp(bias_C - bias_C.max())
+        mean_C = factor_C * ((1 / np.maximum(p_NC @ factor_C, SMALLEST)) @ p_NC) / len(p_NC)
+        step_C = np.where(target_C > 0, wanted - np.log(np.maximum(mean_C, SMALLEST)), 0.0)
         bias_C += step_C
         if np.abs(step_C).max() < TOLERANCE:
             break

@@ -94,6 +94,10 @@ def leave_out_predictions(
     leverage_B = rotated_BD.square() @ shrink_D + 1 / system.num_samples
     left_out_BC = residual_BC / (1 - leverage_B).clamp(min=LEAST_LEFT)[:, None]
     for rows in groups:
+        if len(rows) == system.num_samples:
+            # Nothing is left to fit: the mean target, and no trace of the sample's own.
+            left_out_BC[rows] = target_BC[rows].double() - system.target_mean_C
+            continue
         root_GE = _root_of_smoother(system, rotated_BD[rows], shrink_D)
         left_out_BC[rows] = _without_group(root_GE, residual_BC[rows])
     return target_BC.double() - left_out_BC

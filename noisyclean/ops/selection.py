@@ -16,6 +16,9 @@ __all__ = [
     "with_class_floor",
 ]
 
+LEAST_DISAGREEING = 5
+"""Labels of a predicted class that disagree, from which their commonest says something."""
+
 Balance = Literal["median", "min", "max", "none"]
 
 
@@ -106,8 +109,8 @@ def is_asymmetric(predicted_N: Tensor, label_N: Tensor, num_classes: int) -> boo
 
     Of every predicted class, the share that the commonest other label has among the labels that disagree: 1 / (C - 1)
     where wrong labels are drawn from all classes, 1 where a class is only ever taken for one other. The mean over all
-    labels that disagree is compared with the middle of the two. Two classes are always asymmetric; without any
-    disagreement nothing is.
+    labels that disagree is compared with the middle of the two. Classes with fewer than five labels that disagree say
+    nothing: of one, the commonest has all. Two classes are always asymmetric; without any disagreement nothing is.
 
     Args:
         predicted_N: What a net predicts that has not memorised the labels.
@@ -117,6 +120,9 @@ def is_asymmetric(predicted_N: Tensor, label_N: Tensor, num_classes: int) -> boo
     pair_N = predicted_N * num_classes + label_N
     count_CC = torch.bincount(pair_N, minlength=num_classes**2).view(num_classes, num_classes).float()
     count_CC.fill_diagonal_(0)
+    if num_classes == 2:
+        return bool(count_CC.any())
+    count_CC = count_CC[count_CC.sum(dim=1) >= LEAST_DISAGREEING]
     total = float(count_CC.sum())
     if total == 0:
         return False

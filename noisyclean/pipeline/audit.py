@@ -244,7 +244,9 @@ def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str],
     plan = settle_views(plan, prepared, reporter=reporter)
     keep_plan(run.root / "plan.json", plan.to_json())
     carried = carry_over(earlier, prepared, plan, reporter=reporter)
-    unlabelled = unlabelled_stage(run, others, prepared, plan, reporter=reporter) if request.use_unlabelled else None
+    unlabelled = None
+    if request.use_unlabelled:
+        unlabelled = unlabelled_stage(run, others, prepared.content_N.tolist(), plan, reporter=reporter)
     learned = _learn(run, ingested, prepared, carried, request, plan, reporter, unlabelled)
     scored = score_stage(run, prepared, learned, plan, reporter=reporter)
     compare = None if earlier is None else partial(what_changed, earlier, run, prepared, carried)

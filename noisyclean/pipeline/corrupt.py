@@ -9,7 +9,7 @@ import numpy as np
 
 from noisyclean.base.files import write_text
 from noisyclean.base.randomness import numpy_generator
-from noisyclean.data.columns import choose_columns
+from noisyclean.data.columns import choose_columns, clean_labels
 from noisyclean.data.ingest import order_classes
 from noisyclean.data.noise import KINDS, asymmetric, instance_dependent, parse_class_map, symmetric
 from noisyclean.data.tables import read_table
@@ -63,7 +63,7 @@ def corrupt(
         raise UsageError("--out is the input table", hint="Name another file; the clean labels are worth keeping.")
     table = read_table(Path(labels))
     columns = choose_columns(table, image=image_column, label=label_column)
-    names = table.frame[columns.label].str.strip()
+    names = clean_labels(table.frame[columns.label])
     classes = order_classes(names.tolist())
     index_of = {name: index for index, name in enumerate(classes)}
     label_N: IntArray = np.asarray([index_of[name] for name in names], dtype=np.int64)

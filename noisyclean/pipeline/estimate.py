@@ -24,6 +24,8 @@ FIXED_MEMORY_BYTES = 700 * 2**20
 ROW_BYTES = 600
 """Of a row of the table with its path, in memory."""
 CSV_ROW_BYTES = 160
+JUDGING_BYTES = 80
+"""Of an image and class, while opinions are pooled."""
 
 
 def estimate(
@@ -79,7 +81,8 @@ def estimate(
 def _peak_memory(plan: Plan, num: int, num_classes: int, num_features: int) -> int:
     """The libraries, the table, the evidence of all networks, and the images on their way through the page cache."""
     recorded = _num_nets(plan) * (2 * plan.probe.num_recordings + num_classes + num_features)
-    return FIXED_MEMORY_BYTES + num * (ROW_BYTES + 2 * 4 * recorded + 3 * plan.prepare.size_px**2)
+    row_bytes = ROW_BYTES + 2 * 4 * recorded + JUDGING_BYTES * num_classes + 3 * plan.prepare.size_px**2
+    return FIXED_MEMORY_BYTES + num * row_bytes
 
 
 def _num_nets(plan: Plan) -> int:

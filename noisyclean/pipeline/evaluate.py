@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.base.files import write_text
-from noisyclean.data.columns import choose_columns
+from noisyclean.data.columns import choose_columns, clean_labels
 from noisyclean.data.tables import read_table
 from noisyclean.errors import DataError
 from noisyclean.ops.metrics import detection_metrics, expected_calibration_error, precision_recall_at
@@ -106,14 +106,14 @@ def true_labels(paths: pd.Series, truth: Path) -> np.ndarray:
     """
     table = read_table(truth)
     columns = choose_columns(table)
-    by_path = dict(zip(table.frame[columns.image], table.frame[columns.label], strict=True))
+    by_path = dict(zip(table.frame[columns.image], clean_labels(table.frame[columns.label]), strict=True))
     missing = [path for path in paths if path not in by_path]
     if missing:
         raise DataError(
             f"{truth}: has no row for {len(missing):,} of the {len(paths):,} audited images, {missing[0]!r} among them",
             hint="Truth must name the images as the audited table did.",
         )
-    return np.asarray([by_path[path].strip() for path in paths], dtype=object)
+    return np.asarray([by_path[path] for path in paths], dtype=object)
 
 
 def _of_ranking(p_N: FloatArray, is_wrong_N: BoolArray, flagged_N: BoolArray) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import training_views
-from noisyclean.data.batches import Pixels, load_pixels
+from noisyclean.data.batches import Pixels, channel_statistics, load_pixels
 from noisyclean.data.journal import open_store
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.distributed import Share
@@ -60,11 +60,11 @@ class TrainingSet:
     def on_device(self, runtime: Runtime) -> tuple[Pixels, Tensor]:
         """Images and labels where they are trained on."""
         images_NHWI = kept_images(open_store(self.store).images_NHWI, self.kept_L)
-        pixels = load_pixels(images_NHWI, runtime.device)
+        statistics = channel_statistics(images_NHWI)
         if self.unlabelled is not None:
             others_UHWI = kept_images(open_store(self.unlabelled.store).images_NHWI, self.unlabelled.kept_L)
-            everything = load_pixels(np.concatenate([images_NHWI, others_UHWI]), runtime.device)
-            pixels = replace(everything, mean_3=pixels.mean_3, std_3=pixels.std_3)
+            images_NHWI = np.concatenate([images_NHWI, others_UHWI])
+        pixels = load_pixels(images_NHWI, runtime.device, statistics=statistics)
         return pixels, torch.from_numpy(self.label_N).to(runtime.device)
 
 

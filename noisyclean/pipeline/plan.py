@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from noisyclean.base.files import read_json, write_json
-from noisyclean.base.runtime import choose_runtime
+from noisyclean.base.runtime import NO_FLOAT64, choose_runtime
 from noisyclean.config import PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, Way, overlay
 from noisyclean.data.augment import weak
 from noisyclean.data.depth import choose_window
@@ -116,6 +116,8 @@ def decide_plan(request: PlanRequest, table: LabelTable, *, num_unlabelled: int 
     if request.preset not in PRESETS:
         raise UsageError(f"--preset {request.preset}: unknown", hint=f"Choose one of {', '.join(PRESETS)}.")
     runtime = choose_runtime(request.device)
+    if runtime.device.type == "mps":
+        raise UsageError(f"--device mps: {NO_FLOAT64}", hint="Use --device cpu; predict works on mps.")
     is_small_machine = runtime.device.type == "cpu"
     origin = resolve_origin(request.init, request.backbone)
     way, way_reason = _choose_way(request, origin)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,9 +92,23 @@ def match_rows(finished: FinishedRun, prepared: Prepared) -> Matched:
     return Matched(source_N, is_new_N, ~is_new_N & (before != table.given_label()))
 
 
-def take_pretraining(finished: FinishedRun, prepared: Prepared, plan: Plan) -> TakenOver | None:
-    """An earlier run's pre-training, where it still holds for these images and this plan."""
-    return _take_pretraining(finished, plan, match_rows(finished, prepared))
+def take_pretraining(
+    finished: FinishedRun, prepared: Prepared, plan: Plan, *, tested: Sequence[str], reporter: Reporter
+) -> TakenOver | None:
+    """An earlier run's pre-training, where it still holds for these images and this plan.
+
+    Args:
+        finished: The earlier run.
+        prepared: The images trained on.
+        plan: The plan.
+        tested: SHA-256 of the images to judge by, none of which may have been pre-trained on.
+        reporter: Hears why it is not taken over.
+    """
+    taken = _take_pretraining(finished, plan, match_rows(finished, prepared))
+    if taken is not None and not set(open_store(stored_images(finished.run)).content_N).isdisjoint(tested):
+        reporter.say("reuse: the pre-training is done again, because images to test on were pre-trained on")
+        return None
+    return taken
 
 
 def _take_pretraining(finished: FinishedRun, plan: Plan, matched: Matched) -> TakenOver | None:

@@ -225,7 +225,7 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
         p_mislabeled_N=p_N,
         p_NC=belief_NC,
         suggestion_N=suggestion_N,
-        p_suggested_N=belief_NC[rows, suggestion_N],
+        p_suggested_N=posterior_NC[rows, suggestion_N],
         flagged_N=p_N >= 0.5,
         issue_N=np.where(p_N >= 0.5, "mislabelled", "").astype(object),
         reason_N=np.full(len(table), "", dtype=object),

@@ -30,11 +30,12 @@ from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import run_stage
 from noisyclean.pipeline.training import Trained
-from noisyclean.types import BoolArray, IntArray
+from noisyclean.types import BoolArray, IntArray, StrArray
 
 __all__ = ["TestSet", "Tested", "prepare_test_stage", "split_off_test", "test_model"]
 
 UNKNOWN = -1
+OTHER_IMAGES = "Test on other images."
 PLAIN, MIRRORED = FixedView(), FixedView(flip=True)
 
 
@@ -47,6 +48,8 @@ class TestSet:
     images_NHWI: NDArray[np.uint8]
     label_N: IntArray
     """Classes of the training; -1 for a class it does not have, which no prediction can hit."""
+    content_N: StrArray
+    """SHA-256 of each file."""
     fingerprint: str
     source: str
     """What they are, in words."""
@@ -63,29 +66,48 @@ class Tested:
     """Whether each image is classified rightly, after the last epoch; for paired comparisons."""
 
 
-def split_off_test(prepared: Prepared) -> tuple[Prepared, TestSet | None]:
-    """Take the rows of a split named test out of the training; nothing is left of them in what is learnt from."""
+def split_off_test(prepared: Prepared, *, reporter: Reporter) -> tuple[Prepared, TestSet | None]:
+    """Take the rows of a split named test out of the training; nothing is left of them in what is learnt from.
+
+    Copies of images that are trained on are not tested on.
+
+    Raises:
+        DataError: Nothing is left to test on.
+    """
     is_test_N = rows_of_split(prepared.table, TEST_NAMES)
     if not is_test_N.any():
         return prepared, None
-    usable_N = prepared.usable_N.copy()
-    usable_N[prepared.usable_N] = ~is_test_N
     table, content_N = select_rows(prepared.table, ~is_test_N), prepared.content_N[~is_test_N]
     training = replace(
         prepared,
-        usable_N=usable_N,
+        usable_N=_without(prepared.usable_N, is_test_N),
+        kept_L=_without(prepared.kept_L, is_test_N),
         table=table,
         images_NHWI=prepared.images_NHWI[~is_test_N],
         content_N=content_N,
         conflicts=find_conflicts(table, content_N),
     )
+    is_known_N = is_test_N & np.isin(prepared.content_N, content_N)
+    source, num = "the split named test", int(is_test_N.sum())
+    tested_N = is_test_N & ~is_known_N
+    if not tested_N.any():
+        raise DataError(f"{source}: all of its images are trained on", hint=OTHER_IMAGES)
+    _report_test(source, int(tested_N.sum()), num, int(is_known_N.sum()), (), reporter)
     test = TestSet(
-        images_NHWI=prepared.images_NHWI[is_test_N],
-        label_N=prepared.table.label_N[is_test_N],
+        images_NHWI=prepared.images_NHWI[tested_N],
+        label_N=prepared.table.label_N[tested_N],
+        content_N=prepared.content_N[tested_N],
         fingerprint=prepared.stage.fingerprint,
-        source="the split named test",
+        source=source,
     )
     return training, test
+
+
+def _without(usable_N: BoolArray, taken_M: BoolArray) -> BoolArray:
+    """A mask whose set entries are those of ``taken_M``, less the taken ones."""
+    left_N = usable_N.copy()
+    left_N[usable_N] = ~taken_M
+    return left_N
 
 
 def prepare_test_stage(
@@ -111,28 +133,29 @@ def prepare_test_stage(
     is_known_N = np.isin(store.content_N, prepared.content_N)
     usable_N = (store.failure_N == "") & ~is_known_N
     if not usable_N.any():
-        raise DataError(f"{test}: all of its images are trained on, or unreadable", hint="Test on other images.")
+        raise DataError(f"{test}: all of its images are trained on, or unreadable", hint=OTHER_IMAGES)
     index = {name: position for position, name in enumerate(prepared.table.classes)}
     names = table.given_label()[listed]
     label_N: IntArray = np.asarray([index.get(name, UNKNOWN) for name in names], dtype=np.int64)
-    _report_test(test, int(usable_N.sum()), len(table), int(is_known_N.sum()), names[label_N == UNKNOWN], reporter)
+    _report_test(test.name, int(usable_N.sum()), len(table), int(is_known_N.sum()), names[label_N == UNKNOWN], reporter)
     return TestSet(
         images_NHWI=store.images_NHWI if usable_N.all() else store.images_NHWI[usable_N],
         label_N=label_N[usable_N],
+        content_N=store.content_N[usable_N],
         fingerprint=stage.fingerprint,
         source=str(test),
     )
 
 
 def _report_test(
-    test: Path, num_usable: int, num_rows: int, num_known: int, unknown: Sequence[str], reporter: Reporter
+    name: str, num_usable: int, num_rows: int, num_known: int, unknown: Sequence[str], reporter: Reporter
 ) -> None:
-    reporter.say(f"{test.name}: {num_usable:,} of {num_rows:,} images to test on")
+    reporter.say(f"{name}: {num_usable:,} of {num_rows:,} images to test on")
     if num_known:
-        reporter.warn(f"{test.name}: {num_known:,} images are also trained on; they are left out of the test")
+        reporter.warn(f"{name}: {num_known:,} images are also trained on; they are left out of the test")
     if len(unknown):
         reporter.warn(
-            f"{test.name}: {len(unknown):,} images are of classes that are not trained on, {unknown[0]!r} among them; "
+            f"{name}: {len(unknown):,} images are of classes that are not trained on, {unknown[0]!r} among them; "
             "they count as errors"
         )
 

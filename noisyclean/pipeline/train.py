@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from noisyclean.base.log import Reporter, Silent
+from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.engine.team import gathered, team_size
@@ -18,12 +19,12 @@ from noisyclean.pipeline.compare import compare_stages, num_trainings
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.origin import Origin, resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
-from noisyclean.pipeline.preparing import cache_folder, prepare_stage, stored_images, warn_before_decoding
+from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, stored_images, warn_before_decoding
 from noisyclean.pipeline.reuse import take_pretraining
 from noisyclean.pipeline.rounds import inherit_options, inherit_request, pin_verdicts, verdicts_mark
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
-from noisyclean.pipeline.starting import start_stage
-from noisyclean.pipeline.testing import prepare_test_stage, split_off_test
+from noisyclean.pipeline.starting import Start, start_stage
+from noisyclean.pipeline.testing import TestSet, prepare_test_stage, split_off_test
 from noisyclean.pipeline.training import train_stage
 from noisyclean.pipeline.training_estimate import estimate_training
 from noisyclean.pipeline.training_jobs import main_job, read_truth
@@ -272,7 +273,23 @@ def _num_trainings(asked: _Asked, plan: TrainPlan) -> int:
 
 
 def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
-    """All stages, in order."""
+    """All stages, in order; several processes share the pre-training alone, and meet before anything takes long."""
+    with gathered(asked.request.processes, choose_runtime(asked.request.device).device.type):
+        plan, prepared, test, start = _make_ready(run, asked, ingested, inputs, reporter)
+    truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
+    job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
+    trained = [train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]
+    if asked.compares:
+        trained += compare_stages(
+            run, prepared, start, trained[0], plan, reporter=reporter, tensorboard=asked.tensorboard
+        )
+    return training_report_stage(run, prepared, trained, test, truth_N, plan, reporter=reporter)
+
+
+def _make_ready(
+    run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter
+) -> tuple[TrainPlan, Prepared, TestSet | None, Start]:
+    """The plan, the images to train on and to judge by, and what the nets start from."""
     others = _others(asked, ingested)
     decide = functools.partial(_decide, asked, ingested, num_unlabelled=len(others))
     plan = settle_plan(run.root / "plan.json", asked.request, decide, TrainPlan.from_json, method=asked.method)
@@ -282,24 +299,17 @@ def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str],
     everything = prepare_stage(
         run, ingested, plan.base, inputs=inputs, reporter=reporter, cache=asked.cache, stores=stores
     )
-    prepared, test = split_off_test(everything)
+    prepared, test = split_off_test(everything, reporter=reporter)
     if asked.test is not None:
         test = prepare_test_stage(run, asked.images, asked.test, asked.options, prepared, plan.base, reporter=reporter)
     plan = replace(plan, base=settle_views(plan.base, prepared, reporter=reporter))
     keep_plan(run.root / "plan.json", plan.to_json())
-    taken = None if asked.earlier is None else take_pretraining(asked.earlier, prepared, plan.base)
+    tested = () if test is None else test.content_N.tolist()
+    taken = None
+    if asked.earlier is not None:
+        taken = take_pretraining(asked.earlier, prepared, plan.base, tested=tested, reporter=reporter)
     unlabelled = None
     if asked.request.use_unlabelled:
-        unlabelled = unlabelled_stage(run, others, everything, plan.base, reporter=reporter)
-    with gathered(plan.base.processes, plan.base.device):
-        start = start_stage(
-            run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken, unlabelled=unlabelled
-        )
-    truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
-    job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
-    trained = [train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]
-    if asked.compares:
-        trained += compare_stages(
-            run, prepared, start, trained[0], plan, reporter=reporter, tensorboard=asked.tensorboard
-        )
-    return training_report_stage(run, prepared, trained, test, truth_N, plan, reporter=reporter)
+        unlabelled = unlabelled_stage(run, others, [*everything.content_N, *tested], plan.base, reporter=reporter)
+    start = start_stage(run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken, unlabelled=unlabelled)
+    return plan, prepared, test, start

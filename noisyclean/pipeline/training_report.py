@@ -113,6 +113,7 @@ def _verified_held_out(prepared: Prepared, main: Trained) -> TestSet | None:
     return TestSet(
         images_NHWI=prepared.images_NHWI[rows],
         label_N=prepared.table.label_N[rows],
+        content_N=prepared.content_N[rows],
         fingerprint=main.stage.fingerprint,
         source=f"{len(rows):,} verified images",
     )

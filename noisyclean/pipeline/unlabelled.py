@@ -16,7 +16,7 @@ from noisyclean.data.ingest import Ingested
 from noisyclean.data.journal import IMAGES, JOURNAL, open_store
 from noisyclean.data.paths import stamp_of
 from noisyclean.data.store import build_store
-from noisyclean.pipeline.preparing import Prepared, pixel_mapping
+from noisyclean.pipeline.preparing import pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage
 from noisyclean.types import BoolArray
@@ -47,14 +47,14 @@ def find_unlabelled(images: Path, ingested: Ingested, *, but: Iterable[str] = ()
 
 
 def unlabelled_stage(
-    run: RunDir, files: Sequence[str], prepared: Prepared, plan: Plan, *, reporter: Reporter
+    run: RunDir, files: Sequence[str], known: Sequence[str], plan: Plan, *, reporter: Reporter
 ) -> Unlabelled | None:
     """Decode unlabelled images as the labelled ones were, and say how many there are.
 
     Args:
         run: The run directory.
         files: Absolute paths.
-        prepared: The labelled images; copies of them are left out.
+        known: SHA-256 of the labelled images, and of those that are tested on; copies of them are left out.
         plan: The plan.
         reporter: Hears what is used.
 
@@ -80,9 +80,9 @@ def unlabelled_stage(
     settings = {"pixels": asdict(mapping)}
     stage = run_stage(run, "prepare-unlabelled", work, settings=settings, inputs=inputs, reporter=reporter)
     store = open_store(stage.folder)
-    kept_L = (store.failure_N == "") & ~np.isin(store.content_N, prepared.content_N)
+    kept_L = (store.failure_N == "") & ~np.isin(store.content_N, known)
     reporter.say(
         f"{int(kept_L.sum()):,} images without a label are pre-trained on and never judged; "
-        f"{int((~kept_L).sum()):,} more are unreadable or copies of listed ones"
+        f"{int((~kept_L).sum()):,} more are unreadable or copies of others"
     )
     return Unlabelled(stage=stage, store=stage.folder.resolve(), kept_L=kept_L) if kept_L.any() else None

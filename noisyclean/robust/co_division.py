@@ -58,6 +58,8 @@ class CoDivision:
         self.runtime = runtime
         self.divisions: list[Division] = []
         """For each net; empty before the first."""
+        self.num_labelled: list[int] = []
+        """Rows that each net takes with their label; counted once, because counting waits for the device."""
         self.p_clean_LN = torch.ones(num_nets, len(data.label_N), device=runtime.device)
         """How far each net trusts each label; 0 where it only gets a guess."""
         self.guess_NC = torch.zeros(len(data.label_N), data.num_classes, device=runtime.device)
@@ -79,7 +81,7 @@ class CoDivision:
             self.divider(index, loss_of(opinions[index][train_T], label_T), predicted_T == label_T)
             for index, predicted_T in enumerate(predictions)
         ]
-        self.divisions = own[::-1]
+        self._take(own[1:] + own[:1])
         for index, division in enumerate(self.divisions):
             self.p_clean_LN[index, train_T] = torch.where(division.is_labelled_T, division.p_clean_T, 0.0)
         self.guess_NC = torch.stack([log_p_NC.exp() for log_p_NC in opinions]).mean(dim=0)
@@ -87,6 +89,10 @@ class CoDivision:
             believed_T = torch.stack([division.p_clean_T for division in own]).mean(dim=0)
             self.prior_C = class_prior(label_T, believed_T, self.data.num_classes)
         self.notes += sorted({f"epoch {epoch + 1}: {division.note}" for division in own if division.note})
+
+    def _take(self, divisions: list[Division]) -> None:
+        self.divisions = divisions
+        self.num_labelled = [int(division.is_labelled_T.sum()) for division in divisions]
 
     def _opinion(self, net: nn.Module) -> Tensor:
         """Log class probabilities (N, C): of a net, and of the neighbours in its features for the rows trained on."""
@@ -134,7 +140,7 @@ class CoDivision:
         """Continue from a saved state."""
         device = self.runtime.device
         self.divider.load_state_dict(state["divider"])
-        self.divisions = [Division.from_state(saved, device) for saved in state["divisions"]]
+        self._take([Division.from_state(saved, device) for saved in state["divisions"]])
         self.p_clean_LN.copy_(state["p_clean_LN"])
         self.guess_NC = state["guess_NC"].to(device)
         self.prior_C = state["prior_C"].to(device)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import FixedView
-from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
+from noisyclean.engine.inference import embed, evaluation_batch, evaluation_views, log_probabilities
 from noisyclean.nn.backbone import classify_features, embed_with
 from noisyclean.robust.method import TrainingData
 from noisyclean.robust.probe import opinion_on_labels, recording_epochs
@@ -20,7 +20,6 @@ from noisyclean.types import Evidence
 __all__ = ["Recorder", "judge", "judge_and_embed", "loss_of"]
 
 NUM_RECORDINGS = 4
-BATCH = 1000
 
 
 def judge(net: nn.Module, data: TrainingData, runtime: Runtime) -> Tensor:
@@ -34,7 +33,7 @@ def judge_and_embed(net: nn.Module, data: TrainingData, runtime: Runtime) -> tup
     net.eval()
     log_p_parts: list[Tensor] = []
     h_parts: list[Tensor] = []
-    for index_B in torch.arange(len(data.label_N), device=runtime.device).split(BATCH):
+    for index_B in torch.arange(len(data.label_N), device=runtime.device).split(evaluation_batch(data.pixels)):
         with runtime.autocast():
             h_BD = embed_with(net, data.pixels.fixed(index_B, FixedView()))
             log_p_parts.append(classify_features(net, h_BD).float().log_softmax(dim=1))
@@ -63,6 +62,8 @@ class Recorder:
         self.epochs = recording_epochs(num_epochs, NUM_RECORDINGS)
         self._views = evaluation_views(data.weak, data.pixels.size_px)
         self._entries: list[list[dict[str, Tensor]]] = [[] for _ in range(num_nets)]
+        self._log_p_NC: Tensor | None = None
+        """Sum over all recordings: one array however many there are."""
 
     def after_epoch(self, epoch: int, nets: Sequence[nn.Module]) -> None:
         """Write down what the nets think, in the epochs chosen for it."""
@@ -71,18 +72,21 @@ class Recorder:
         for entries, net in zip(self._entries, nets, strict=True):
             log_p_NC = log_probabilities(net, self.data.pixels, self._views, self.runtime)
             entry = opinion_on_labels(log_p_NC, self.data.label_N)
-            entries.append({name: value.cpu().clone() for name, value in entry.items()})
+            entries.append({name: entry[name].cpu().clone() for name in ("loss_N", "margin_N")})
+            log_p_NC = log_p_NC.cpu().clone()
+            self._log_p_NC = log_p_NC if self._log_p_NC is None else self._log_p_NC + log_p_NC
 
     def evidence(self, nets: Sequence[nn.Module], **more: Any) -> Evidence:
         """What was recorded, the nets' embeddings now, and further arrays of the method's own."""
         everything = torch.arange(len(self.data.label_N))
         z_ND = torch.cat([embed(net, self.data.pixels, everything, self.runtime) for net in nets], dim=1)
         flat = [entry for entries in self._entries for entry in entries]
+        assert self._log_p_NC is not None, "the last epoch is always recorded"
         return Evidence(
             label_N=self.data.label_N.cpu().numpy(),
             num_classes=self.data.num_classes,
             z_ND=(z_ND / len(nets) ** 0.5).cpu().numpy(),
-            log_p_NC=torch.stack([entry["log_p_NC"] for entry in flat]).mean(dim=0).log_softmax(dim=1).numpy(),
+            log_p_NC=(self._log_p_NC / len(flat)).log_softmax(dim=1).numpy(),
             loss_EN=torch.stack([entry["loss_N"] for entry in flat]).numpy(),
             margin_EN=torch.stack([entry["margin_N"] for entry in flat]).numpy(),
             net_E=np.repeat(np.arange(len(self._entries)), [len(entries) for entries in self._entries]),
@@ -92,8 +96,9 @@ class Recorder:
 
     def state_dict(self) -> dict[str, Any]:
         """All entries."""
-        return {"entries": self._entries}
+        return {"entries": self._entries, "log_p_NC": self._log_p_NC}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self._entries = [list(entries) for entries in state["entries"]]
+        self._log_p_NC = state["log_p_NC"]

@@ -34,6 +34,7 @@ __all__ = [
 
 SMALL: dict[str, Any] = {
     "epochs": 4,
+    "warmup_epochs": 1,
     "batch": 8,
     "plus_epochs": 2,
     "memory_after": 1,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.batches import ShuffledBatches
+from noisyclean.errors import UsageError
 from noisyclean.ops.mix import beta_sample, linear_ramp, mixup, soft_cross_entropy
 from noisyclean.ops.mixmatch import negative_entropy, prior_penalty, semi_supervised_loss
 from noisyclean.robust.co_division import CoDivision, loss_divider, wrong_log_odds
@@ -86,6 +87,14 @@ class DivideMixSettings(Schedule):
     steps: Literal["fixed", "labelled"] = "fixed"
     """Steps of MixMatch's epoch: as many as the warm-up's, or by the number of labelled rows, as published."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup_epochs >= self.epochs:
+            raise UsageError(
+                f"robust.warmup_epochs={self.warmup_epochs}: of {self.epochs} epochs none is left to divide",
+                hint="Set both: --set robust.epochs=N --set robust.warmup_epochs=M.",
+            )
+
 
 @methods.register("dividemix")
 class DivideMix:
@@ -150,7 +159,7 @@ class DivideMix:
         settings = DivideMixSettings(
             num_nets=1,
             epochs=epochs,
-            warmup_epochs=round(WARMUP_SHARE * epochs),
+            warmup_epochs=min(round(WARMUP_SHARE * epochs), epochs - 1),
             batch=max(2, facts.batch // 2),
             lr=facts.rate,
             divide_every=max(1, epochs // 20),
@@ -322,7 +331,7 @@ class DivideMix:
         if epoch < self.num_warmup_epochs or self.settings.learn == "refined" or not self.beliefs.divisions:
             return self.batches[index].num_steps
         if self.settings.steps == "labelled":
-            return -(-len(self.beliefs.rows(index, labelled=True)) // self.settings.batch)
+            return -(-self.beliefs.num_labelled[index] // self.settings.batch)
         return self.batches[index].num_steps
 
     def _choose_lambda(self, noise_rate: float) -> float:

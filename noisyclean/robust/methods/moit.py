@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import ShuffledBatches
+from noisyclean.engine.inference import evaluation_batch
 from noisyclean.nn.backbone import classify_features, embed_with
 from noisyclean.nn.heads import linear_projection
 from noisyclean.nn.memory import RingMemory
@@ -32,8 +33,6 @@ from noisyclean.robust.student import Student, believe
 from noisyclean.types import Evidence, FloatArray
 
 __all__ = ["Moit", "MoitSettings"]
-
-EVALUATION_BATCH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +172,9 @@ class Moit:
         assert isinstance(heads, nn.ModuleDict)
         z_parts: list[Tensor] = []
         p_parts: list[Tensor] = []
-        for index_B in torch.arange(len(self.data.label_N), device=self.runtime.device).split(EVALUATION_BATCH):
+        for index_B in torch.arange(len(self.data.label_N), device=self.runtime.device).split(
+            evaluation_batch(self.data.pixels)
+        ):
             with self.runtime.autocast():
                 h_BD = embed_with(heads["net"], self.data.pixels.fixed(index_B, FixedView()))
                 p_parts.append(classify_features(heads["net"], h_BD).float().softmax(dim=1))
