@@ -8,6 +8,7 @@ import pytest
 
 from noisyclean.base.files import read_json
 from noisyclean.errors import UsageError
+from noisyclean.pipeline import costs
 from noisyclean.pipeline.budget import parse_budget
 from tests.conftest import Run, Shapes
 
@@ -49,6 +50,33 @@ def test_a_training_takes_the_best_that_fits(cli: Run, shapes: Shapes, tmp_path:
     assert little.exit_code == 2
     assert "budget.passes" in little.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("verb", ["audit", "train"])
+def test_a_slow_moment_of_the_machine_costs_no_budget_and_nothing_is_measured_twice(
+    cli: Run, shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    class Clock:
+        """Every piece of work takes a tenth of a second, but the first of each kind much longer."""
+
+        now = 0.0
+        asked = 0
+
+        def __call__(self) -> float:
+            piece, is_end = divmod(self.asked, 2)
+            self.asked += 1
+            self.now += is_end * {0: 2.0, 5: 2.0}.get(piece, 0.1)
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(costs, "perf_counter", clock)
+    words = (verb, shapes.images, shapes.labels, "--out", tmp_path / "run", "--dry-run", "--json", "--size", "16")
+    done = cli(*words, "--budget", "1000h")
+    assert done.exit_code == 0, done.stderr
+    plan = done.json["plan"].get("base", done.json["plan"])
+    decode_s = 0.1 / costs.TIMED_IMAGES / plan["threads"]
+    assert done.json["estimate"]["seconds"]["decode"] == round(240 * decode_s, 1)
+    assert clock.asked == 2 * 2 * costs.LEAST_TIMES
 
 
 def test_the_plan_is_decided_once(cli: Run, shapes: Shapes, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from noisyclean.config import Plan
 from noisyclean.data.ingest import Ingested
 from noisyclean.errors import UsageError
-from noisyclean.pipeline.costs import audit_seconds, measure_unit_costs, training_seconds
+from noisyclean.pipeline.costs import Stopwatch, audit_seconds, training_seconds
 from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
 from noisyclean.pipeline.training_plan import TrainPlan, decide_train_plan
@@ -44,13 +44,16 @@ def parse_budget(text: str | None) -> float | None:
     return float(found[1]) * UNITS_S[found[2]]
 
 
-def decide_audit(request: PlanRequest, ingested: Ingested, *, num_unlabelled: int = 0) -> Plan:
+def decide_audit(
+    request: PlanRequest, ingested: Ingested, *, num_unlabelled: int = 0, stopwatch: Stopwatch | None = None
+) -> Plan:
     """Decide an audit's plan: of the preset, or of the best preset that fits into the budget.
 
     Args:
         request: What the user asked for.
         ingested: The table.
         num_unlabelled: Other images that pre-training may be shown.
+        stopwatch: Measures what the parts take, for whoever asks.
 
     Raises:
         UsageError: Not even ``quick`` fits, or a setting that cannot work.
@@ -59,7 +62,7 @@ def decide_audit(request: PlanRequest, ingested: Ingested, *, num_unlabelled: in
     first = decide(request)
     if request.budget_s is None:
         return first
-    costs = measure_unit_costs(first, ingested)
+    costs = (stopwatch or Stopwatch(ingested)).unit_costs(first)
 
     def seconds(plan: Plan) -> float:
         return sum(audit_seconds(plan, ingested.num_usable, costs).values())
@@ -77,6 +80,7 @@ def decide_training(
     *,
     num_unlabelled: int = 0,
     num_trainings: Callable[[TrainPlan], int],
+    stopwatch: Stopwatch | None = None,
 ) -> TrainPlan:
     """Decide a training's plan in the same way.
 
@@ -87,6 +91,7 @@ def decide_training(
         ingested: The table.
         num_unlabelled: Other images that pre-training may be shown.
         num_trainings: How many trainings a plan has, beside each other.
+        stopwatch: Measures what the parts take, for whoever asks.
 
     Raises:
         UsageError: Not even ``quick`` fits, or a setting that cannot work.
@@ -98,7 +103,7 @@ def decide_training(
     first = decide(request)
     if request.budget_s is None:
         return first
-    costs = measure_unit_costs(first.base, ingested)
+    costs = (stopwatch or Stopwatch(ingested)).unit_costs(first.base)
 
     def seconds(plan: TrainPlan) -> float:
         num = num_trainings(plan)

@@ -1,4 +1,4 @@
-"""``--dry-run``: what an audit would take, measured on a handful of images and one training step."""
+"""``--dry-run``: what an audit would take, measured on a handful of images and training steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.config import Plan
 from noisyclean.data.ingest import Ingested
 from noisyclean.pipeline.budget import decide_audit
-from noisyclean.pipeline.costs import audit_seconds, measure_unit_costs
+from noisyclean.pipeline.costs import Stopwatch, audit_seconds
 from noisyclean.pipeline.given import check_given
 from noisyclean.pipeline.plan import PlanRequest
 from noisyclean.pipeline.preparing import refuse_too_many
@@ -49,12 +49,13 @@ def estimate(
     """
     refuse_too_many(ingested, ingested.problem_N, request.max_bad)
     check_given(ingested, request)
-    plan = decide_audit(request, ingested, num_unlabelled=num_unlabelled)
+    stopwatch = Stopwatch(ingested)
+    plan = decide_audit(request, ingested, num_unlabelled=num_unlabelled, stopwatch=stopwatch)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     usable_N = ingested.problem_N == ""
     num = int(usable_N.sum())
-    costs = measure_unit_costs(plan, ingested)
+    costs = stopwatch.unit_costs(plan)
     num_features = costs.num_features
     given = ingested.table.label_N[usable_N]
     count_C = np.bincount(given, minlength=ingested.table.num_classes)

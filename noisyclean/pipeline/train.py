@@ -16,6 +16,7 @@ from noisyclean.engine.team import gathered, team_size
 from noisyclean.engine.tensorboard import require_tensorboard
 from noisyclean.pipeline.budget import decide_training, parse_budget
 from noisyclean.pipeline.compare import compare_stages, num_trainings
+from noisyclean.pipeline.costs import Stopwatch
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.origin import Origin, resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
@@ -211,9 +212,10 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         asked = replace(asked, options=options, request=request)
     ingested = _read(asked, reporter)
     if dry_run:
-        plan = _decide(asked, ingested, num_unlabelled=len(_others(asked, ingested)))
+        stopwatch = Stopwatch(ingested)
+        plan = _decide(asked, ingested, num_unlabelled=len(_others(asked, ingested)), stopwatch=stopwatch)
         count = _num_trainings(asked, plan)
-        return estimate_training(ingested, plan, out=out, num_trainings=count, reporter=reporter)
+        return estimate_training(ingested, plan, out=out, num_trainings=count, stopwatch=stopwatch, reporter=reporter)
     with open_run(out, overwrite=overwrite) as run:
         return _run(run, asked, ingested, _claim(run, asked, ingested), reporter)
 
@@ -256,7 +258,7 @@ def _others(asked: _Asked, ingested: Ingested) -> list[str]:
     return find_unlabelled(asked.images, ingested, but=tested)
 
 
-def _decide(asked: _Asked, ingested: Ingested, *, num_unlabelled: int) -> TrainPlan:
+def _decide(asked: _Asked, ingested: Ingested, *, num_unlabelled: int, stopwatch: Stopwatch | None = None) -> TrainPlan:
     """Decide the plan."""
     return decide_training(
         asked.request,
@@ -265,6 +267,7 @@ def _decide(asked: _Asked, ingested: Ingested, *, num_unlabelled: int) -> TrainP
         ingested,
         num_unlabelled=num_unlabelled,
         num_trainings=functools.partial(_num_trainings, asked),
+        stopwatch=stopwatch,
     )
 
 

@@ -1,4 +1,4 @@
-"""``train --dry-run``: the plan, and what it would take, measured on a handful of images and two training steps."""
+"""``train --dry-run``: the plan, and what it would take, measured on a handful of images and training steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from noisyclean.base.log import Reporter
 from noisyclean.data.ingest import Ingested
-from noisyclean.pipeline.costs import measure_unit_costs, training_seconds
+from noisyclean.pipeline.costs import Stopwatch, training_seconds
 from noisyclean.pipeline.estimate import FIXED_MEMORY_BYTES, ROW_BYTES
 from noisyclean.pipeline.preparing import refuse_too_many
 from noisyclean.pipeline.training_plan import TrainPlan
@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 
 
 def estimate_training(
-    ingested: Ingested, plan: TrainPlan, *, out: Path, num_trainings: int, reporter: Reporter
+    ingested: Ingested, plan: TrainPlan, *, out: Path, num_trainings: int, stopwatch: Stopwatch, reporter: Reporter
 ) -> dict[str, Any]:
     """Say what a plan costs; nothing is written.
 
@@ -29,6 +29,7 @@ def estimate_training(
         plan: The plan.
         out: Where the run would go.
         num_trainings: How many trainings of one budget there are.
+        stopwatch: Measures what the parts take.
         reporter: Hears the plan's reasons.
 
     Returns:
@@ -42,7 +43,7 @@ def estimate_training(
         reporter.say(f"{name}: {reason}")
     usable_N = ingested.problem_N == ""
     num, num_classes = int(usable_N.sum()), ingested.table.num_classes
-    costs = measure_unit_costs(plan.base, ingested)
+    costs = stopwatch.unit_costs(plan.base)
     num_features = costs.num_features
     seconds = training_seconds(plan, num, costs, num_trainings=num_trainings)
     count_C = np.bincount(ingested.table.label_N[usable_N], minlength=num_classes)
