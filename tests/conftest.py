@@ -57,7 +57,8 @@ def _quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("NOISYCLEAN_DEBUG", "1")
-    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @dataclass(frozen=True)

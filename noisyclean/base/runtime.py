@@ -34,6 +34,9 @@ Given = ParamSpec("Given")
 
 NO_FLOAT64 = "has no float64, which judging labels takes"
 
+LIMITS = ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK")
+"""Variables that limit the cores; ``torchrun`` sets the first to 1 by itself, which says nothing."""
+
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Names of glibc's malloc.h."""
 KEPT_BYTES = 2**30
@@ -81,26 +84,29 @@ def choose_runtime(device: str = "auto", *, threads: int | None = None, dtype: s
     """
     name, device_reason = _choose_device(device)
     torch_dtype, dtype_reason = _choose_dtype(name, dtype)
-    num_threads = threads or available_cores()
+    num_cores, cores_reason = available_cores()
     return Runtime(
         device=torch.device(name, torch.cuda.current_device()) if name == "cuda" else torch.device(name),
         dtype=torch_dtype,
-        threads=num_threads,
+        threads=threads or num_cores,
         reasons={
             "device": device_reason,
             "dtype": dtype_reason,
-            "threads": f"{num_threads}: " + ("as asked" if threads else "the cores this process may use"),
+            "threads": f"{threads}: as asked" if threads else f"{num_cores}: {cores_reason}",
         },
     )
 
 
-def available_cores() -> int:
-    """Cores this process may run on; a scheduler's limit counts."""
-    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    if slurm.isdigit() and int(slurm) > 0:
-        return int(slurm)
+def available_cores() -> tuple[int, str]:
+    """Cores this process may use and who says so; a user's and a scheduler's limit count."""
+    for name in LIMITS:
+        limit = os.environ.get(name, "").split(",")[0].strip()  # OpenMP has one for each nested level
+        is_torchruns = name == LIMITS[0] and "TORCHELASTIC_RUN_ID" in os.environ
+        if limit.isdigit() and int(limit) > 0 and not is_torchruns:
+            return int(limit), name
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+    num = len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+    return num, "the cores this process may use"
 
 
 def _choose_device(device: str) -> tuple[str, str]:

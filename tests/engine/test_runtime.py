@@ -23,3 +23,24 @@ def test_settings_of_training_end_with_it(fails: bool) -> None:
     except KeyboardInterrupt:
         assert fails
     assert (torch.get_num_threads(), torch.backends.cudnn.benchmark) == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "threads", "reason"),
+    [
+        ({"OMP_NUM_THREADS": "3"}, 3, "3: OMP_NUM_THREADS"),
+        ({"OMP_NUM_THREADS": "3,1"}, 3, "3: OMP_NUM_THREADS"),
+        ({"SLURM_CPUS_PER_TASK": "5"}, 5, "5: SLURM_CPUS_PER_TASK"),
+        ({"OMP_NUM_THREADS": "3", "SLURM_CPUS_PER_TASK": "5"}, 3, "3: OMP_NUM_THREADS"),
+        ({"OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "x", "SLURM_CPUS_PER_TASK": "5"}, 5, "5: SLURM_CPUS_PER_TASK"),
+        ({"OMP_NUM_THREADS": "zero"}, None, "the cores this process may use"),
+    ],
+)
+def test_a_limit_of_threads_is_kept(
+    variables: dict[str, str], threads: int | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    runtime = choose_runtime("cpu")
+    assert runtime.threads == threads or threads is None
+    assert runtime.reasons["threads"].endswith(reason)
