@@ -12,6 +12,8 @@ from noisyclean.cli.render import Terminal, next_command, print_json, print_tabl
 
 __all__ = ["review"]
 
+SHOWN = {"changed": "rows changed", "earlier_verdicts": "verdicts of earlier calls"}
+
 
 def review(
     run: options.Run,
@@ -50,8 +52,19 @@ def review(
         overwrite=overwrite,
         reporter=Terminal(),
     )
-    names = ("verdicts", "reviewers", "kept", "relabelled", "unsure", "bad", "conflict", "rows", "changed")
-    print_table("merged", [(name.replace("changed", "rows changed"), f"{found[f'num_{name}']:,}") for name in names])
+    names = (
+        "verdicts",
+        "earlier_verdicts",
+        "reviewers",
+        "kept",
+        "relabelled",
+        "unsure",
+        "bad",
+        "conflict",
+        "rows",
+        "changed",
+    )
+    print_table("merged", [(SHOWN.get(name, name), f"{found[f'num_{name}']:,}") for name in names])
     next_run = run.with_name(f"{run.name}-2")
     next_command("noisyclean", "audit", found["images"], out, "--reuse", run, "--out", next_run)
     if as_json:

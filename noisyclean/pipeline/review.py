@@ -15,14 +15,14 @@ from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.columns import Columns, choose_columns
 from noisyclean.data.rewrite import label_changes, write_relabelled
 from noisyclean.data.tables import TextTable, read_table
-from noisyclean.errors import UsageError
+from noisyclean.errors import DataError, UsageError
 from noisyclean.export.folders import Placed, place_in_folders
 from noisyclean.pipeline.finished import FinishedRun, open_finished
 from noisyclean.pipeline.rundir import LOCK, refuse_inside
 from noisyclean.pipeline.trail import TRAIL, add_to_trail, read_trail
 from noisyclean.pipeline.verdict_sources import read_all_verdicts
 from noisyclean.report.flags import to_csv
-from noisyclean.report.verdicts import WORDS, Decision, Verdict, decide
+from noisyclean.report.verdicts import WORDS, Decision, Verdict, decide, latest_verdicts
 
 __all__ = ["review"]
 
@@ -79,10 +79,16 @@ def review(
         else:
             reporter.warn(f"{file}: no row has a verdict; the words are {', '.join(WORDS)}")
     fresh = [verdict for items in merged.values() for verdict in items]
+    fresh_ones = frozenset(fresh)
     folder = Path(to_folders) if to_folders else None
     listed = (folder or Path(out).parent) / MOVES if folder is not None or finished.labels is None else None
     with exclusive_lock(finished.root / LOCK):
-        decisions = decide([*read_trail(finished.root), *fresh])
+        standing = latest_verdicts([*read_trail(finished.root), *fresh])
+        earlier = Counter(name for said in standing.values() for name, one in said.items() if one not in fresh_ones)
+        decisions = decide(one for said in standing.values() for one in said.values())
+        _report_earlier(earlier, reporter)
+        if not allow_new_labels:
+            _refuse_new_classes(decisions, standing, finished.classes)
         changes = label_changes(table, columns, _new_labels(decisions), _with(decisions, "kept"))
         for target in [Path(out), *([listed] if listed else [])]:
             _refuse_replacing(finished.root, target, overwrite=overwrite)
@@ -92,12 +98,13 @@ def review(
         if listed is not None:
             _write_moves(finished, decisions, folder, listed, reporter)
             _note_written(finished.root, listed)
-    _report_conflicts(decisions, fresh, reporter)
+    _report_conflicts(decisions, standing, reporter)
     outcomes = Counter(decision.outcome for decision in decisions.values())
     return {
         "schema_version": SCHEMA_VERSION,
         "num_verdicts": len(fresh),
         "num_new_verdicts": num_new,
+        "num_earlier_verdicts": earlier.total(),
         "num_reviewers": len(merged),
         **{f"num_{name}": outcomes[name] for name in ("kept", "relabelled", "unsure", "bad", "conflict")},
         "num_rows": len(table.frame),
@@ -166,15 +173,42 @@ def _written(root: Path) -> dict[str, str]:
     return read_json(root / WRITTEN) if (root / WRITTEN).exists() else {}
 
 
-def _report_conflicts(decisions: Mapping[str, Decision], fresh: list[Verdict], reporter: Reporter) -> None:
+def _report_earlier(earlier: Counter[str], reporter: Reporter) -> None:
+    """Say whose verdicts count that are in none of the files."""
+    if earlier:
+        whose = ", ".join(f"{count:,} of {name}" for name, count in earlier.items())
+        reporter.warn(
+            f"{earlier.total():,} verdicts of earlier calls count too ({whose}): to withdraw some, merge a file of "
+            f"that name that says unsure; to withdraw all, move {TRAIL} out of the run"
+        )
+
+
+def _refuse_new_classes(
+    decisions: Mapping[str, Decision], standing: Mapping[str, Mapping[str, Verdict]], classes: tuple[str, ...]
+) -> None:
+    """What an earlier call was allowed is not allowed to this one.
+
+    Raises:
+        DataError: An earlier verdict would bring in a class that the run does not have.
+    """
+    for path, decision in decisions.items():
+        if decision.outcome == "relabelled" and decision.new_label not in classes:
+            names = ", ".join(name for name, one in standing[path].items() if one.new_label == decision.new_label)
+            raise DataError(
+                f"in an earlier call {names} relabelled {path} as {decision.new_label!r}, which is no class of the run",
+                hint="Nothing was merged. --allow-new-labels accepts it.",
+            )
+
+
+def _report_conflicts(
+    decisions: Mapping[str, Decision], standing: Mapping[str, Mapping[str, Verdict]], reporter: Reporter
+) -> None:
     conflicts = [path for path, decision in decisions.items() if decision.outcome == "conflict"]
     if not conflicts:
         return
     first = conflicts[0]
     words = [
-        f"{verdict.reviewer} says {verdict.verdict} {verdict.new_label}".strip()
-        for verdict in fresh
-        if verdict.image_path == first
+        f"{verdict.reviewer} says {verdict.verdict} {verdict.new_label}".strip() for verdict in standing[first].values()
     ]
     reporter.warn(
         f"reviewers disagree on {len(conflicts):,} images, which keep their labels; the first is {first} "

@@ -19,7 +19,7 @@ from noisyclean.data.shielding import restore
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError
 
-__all__ = ["WORDS", "Decision", "Judged", "Verdict", "decide", "read_verdicts"]
+__all__ = ["WORDS", "Decision", "Judged", "Verdict", "decide", "latest_verdicts", "read_verdicts"]
 
 WORDS = ("keep", "relabel", "unsure", "bad")
 SHOWN_ERRORS = 5
@@ -117,10 +117,15 @@ def decide(verdicts: Iterable[Verdict]) -> dict[str, Decision]:
     Args:
         verdicts: In the order they came; a reviewer's later verdict on an image replaces the earlier one.
     """
+    return {path: _settle(list(by_reviewer.values())) for path, by_reviewer in latest_verdicts(verdicts).items()}
+
+
+def latest_verdicts(verdicts: Iterable[Verdict]) -> dict[str, dict[str, Verdict]]:
+    """The verdicts that count, by image and reviewer; arguments as for :func:`decide`."""
     latest: dict[str, dict[str, Verdict]] = {}
     for verdict in verdicts:
         latest.setdefault(verdict.image_path, {})[verdict.reviewer] = verdict
-    return {path: _settle(list(by_reviewer.values())) for path, by_reviewer in latest.items()}
+    return latest
 
 
 def _settle(verdicts: list[Verdict]) -> Decision:

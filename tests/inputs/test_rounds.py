@@ -249,6 +249,37 @@ def test_reviews_add_up_and_the_trail_only_grows(round_: Round) -> None:
     assert set(round_.changed()) == {paths[1]}
 
 
+def test_verdicts_of_earlier_calls_are_named_and_can_be_withdrawn(round_: Round) -> None:
+    path, other = round_.flagged["image_path"].tolist()[:2]
+    round_.review(round_.write([(path, "relabel", ""), (other, "relabel", "")], "ann.csv"))
+    done = round_.review(round_.write([(path, "keep", "")], "bob.csv"))
+    assert done.json["num_earlier_verdicts"] == 2
+    assert "2 verdicts of earlier calls count too (2 of ann)" in done.stderr
+    assert "ann says relabel" in done.stderr
+    assert "bob says keep" in done.stderr
+    empty = round_.review(round_.write([(path, "", "")], "cy.csv"))
+    assert "3 verdicts of earlier calls count too (2 of ann, 1 of bob)" in empty.stderr
+    assert "ann says relabel" in empty.stderr
+    again = round_.review(round_.write([(path, "unsure", "")], "ann.csv"), round_.root / "bob.csv")
+    assert (again.json["num_conflict"], again.json["num_kept"]) == (0, 1)
+    assert again.json["num_earlier_verdicts"] == 1
+    (round_.run / "verdicts.log.csv").rename(round_.root / "withdrawn.csv")
+    assert "earlier calls" not in round_.review(round_.root / "bob.csv").stderr.split("merged")[0]
+
+
+def test_a_new_label_of_an_earlier_call_needs_the_same_permission(round_: Round) -> None:
+    path, other = round_.flagged["image_path"].tolist()[:2]
+    assert round_.review(round_.write([(path, "relabel", "star")], "ann.csv"), "--allow-new-labels").exit_code == 0
+    before = round_.cleaned.read_bytes()
+    bob = round_.write([(other, "keep", "")], "bob.csv")
+    refused = round_.review(bob)
+    assert refused.exit_code == 3
+    assert f"ann relabelled {path} as 'star'" in refused.stderr
+    assert round_.cleaned.read_bytes() == before
+    assert round_.review(bob, "--allow-new-labels").exit_code == 0
+    assert round_.changed()[path][1] == "star"
+
+
 def test_what_review_will_not_overwrite(round_: Round) -> None:
     verdicts = round_.write([(round_.worst[0]["image_path"], "keep", "")])
     same = round_.cli("review", round_.run, verdicts, "--out", round_.shapes.labels)
