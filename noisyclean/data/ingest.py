@@ -308,7 +308,7 @@ def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str
         notes.append(_about_agreement(facts["agreement"]))
     if facts["problems"]:
         found = ", ".join(f"{count:,} {reason}" for reason, count in facts["problems"].items())
-        notes.append(f"rows that cannot be used: {found}; quarantine.csv lists them")
+        notes.append(f"rows that cannot be used: {found}")
     return notes
 
 

@@ -43,6 +43,9 @@ __all__ = [
 ]
 
 
+QUARANTINE = "quarantine.csv"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """Pixels and labels of the usable rows, aligned."""
@@ -116,24 +119,22 @@ def prepare_stage(
     files = table.file_N[listed].tolist()
 
     def work(folder: Path) -> list[Path]:
-        refuse_too_many(ingested, ingested.problem_N, plan.prepare.max_bad)
+        _list_unusable(run, ingested, ingested.problem_N, plan.prepare.max_bad, reporter)
         keep_freed_memory()
         with _place_for(folder, cache, [asdict(mapping), files, ingested.stamps]) as place:
             known = KnownImages([*stores, *_siblings(place, cache)], mapping)
             store = build_store(place, files, mapping, threads=plan.threads, reporter=reporter, known=known)
         problem_N = _problems(ingested, store)
-        refuse_too_many(ingested, problem_N, plan.prepare.max_bad)
-        outputs = [place / IMAGES, place / JOURNAL]
-        if (problem_N != "").any() or ingested.left_out:
-            write_text(run.root / "quarantine.csv", quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
-            outputs.append(run.root / "quarantine.csv")
-        return outputs
+        listed = _list_unusable(run, ingested, problem_N, plan.prepare.max_bad, reporter)
+        return [place / IMAGES, place / JOURNAL, *listed]
 
     stage = run_stage(run, "prepare", work, settings={"pixels": asdict(mapping)}, inputs=inputs, reporter=reporter)
     store = open_store(stored_images(run))
     problem_N = _problems(ingested, store)
     usable_N = problem_N == ""
-    reporter.say(f"{int(usable_N.sum()):,} images ready, {int((~usable_N).sum()):,} rows in quarantine")
+    num_bad = int((~usable_N).sum()) + len(ingested.left_out)
+    where = f": {QUARANTINE} lists them" if num_bad else ""
+    reporter.say(f"{int(usable_N.sum()):,} images ready, {num_bad:,} rows in quarantine{where}")
     notes = _decoding_notes(store, table.image_path_N[listed])
     for note in notes:
         reporter.say(note)
@@ -186,6 +187,27 @@ def refuse_too_many(ingested: Ingested, problem_N: StrArray, max_bad: float) -> 
             f"the first is row {table.row_N[first]}, {table.image_path_N[first]!r}: {problem_N[first]}",
             hint=f"Mend them, or go on without them: --max-bad {np.ceil(100 * len(bad) / num) / 100:.2f}",
         )
+
+
+def _list_unusable(
+    run: RunDir, ingested: Ingested, problem_N: StrArray, max_bad: float, reporter: Reporter
+) -> list[Path]:
+    """Write which rows cannot be used and why, also where they are too many; returns the file where there are any.
+
+    Raises:
+        DataError: They are too many.
+    """
+    path = run.root / QUARANTINE
+    path.unlink(missing_ok=True)
+    if not (problem_N != "").any() and not ingested.left_out:
+        return []
+    write_text(path, quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
+    try:
+        refuse_too_many(ingested, problem_N, max_bad)
+    except DataError:
+        reporter.warn(f"{path} lists the rows that cannot be used")
+        raise
+    return [path]
 
 
 @contextmanager

@@ -373,3 +373,18 @@ def test_a_dry_run_prints_the_command_without_it(case: Case) -> None:
     assert done.json["estimate"]["seconds"]["train"] >= 0
     assert done.json["estimate"]["output_bytes"]["prepare/images.npy"] == 3 * 12 * 16 * 16
     assert not (case.root / "run").exists()
+
+
+def test_all_rows_that_cannot_be_used_are_listed_where_they_are_too_many(case: Case) -> None:
+    table = case.table(rows_of() + "".join(f"none{index}.png,cat\n" for index in range(6)))
+    checked = case.check(table)
+    assert checked.exit_code == 3
+    assert "quarantine.csv" not in checked.stderr
+    stopped = case.audit(table)
+    listed = case.root / "run" / "quarantine.csv"
+    assert stopped.exit_code == 3
+    assert f"{listed} lists the rows" in stopped.stderr
+    assert pd.read_csv(listed)["image_path"].tolist() == [f"none{index}.png" for index in range(6)]
+    table.write_text(rows_of())
+    assert case.audit(table, "--overwrite").exit_code == 0
+    assert not listed.exists()
