@@ -74,9 +74,9 @@ class PrepareConfig:
     """Largest share of unusable rows the run goes on with."""
 
     def __post_init__(self) -> None:
-        _require(8 <= self.size_px <= 1024, f"prepare.size_px={self.size_px}: must lie in [8, 1024]")
+        _require(8 <= self.size_px <= 1024, f"--size {self.size_px} (prepare.size_px): must lie in [8, 1024]")
         _require(self.black < self.white, f"prepare.white={self.white}: must be above prepare.black={self.black}")
-        _require(0 <= self.max_bad <= 1, f"prepare.max_bad={self.max_bad}: must lie in [0, 1]")
+        _require(0 <= self.max_bad <= 1, f"--max-bad {self.max_bad:g} (prepare.max_bad): must lie in [0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,8 +251,10 @@ def read_overrides(config: Path | None, assignments: Iterable[str]) -> dict[str,
     if config is not None:
         try:
             loaded = tomllib.loads(config.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(f"--config {config}: {error}") from error
+        except OSError as error:
+            raise UsageError(f"--config {config}: cannot be read: {error.strerror}") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"--config {config}: is no TOML: {error}") from error
         for stage, section in loaded.items():
             _require(isinstance(section, dict), f"--config {config}: {stage} must be a [section]")
             overrides[stage] = dict(section)

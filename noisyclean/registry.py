@@ -134,7 +134,9 @@ def load_plugin(path: Path) -> ModuleType:
     """
     name = f"noisyclean_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if not path.is_file():
+        raise UsageError(f"--plugin {path}: no such file")
+    if spec is None or spec.loader is None:
         raise UsageError(f"--plugin {path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

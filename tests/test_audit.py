@@ -252,3 +252,20 @@ def test_two_writers_do_not_meet(cli: Run, shapes: Shapes) -> None:
         refused = audit(cli, shapes)
     assert refused.exit_code == 4
     assert "another noisyclean process" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--max-bad", "2"), "--max-bad 2 "),
+        (("--size", "5"), "--size 5 "),
+        (("--plugin", "nix.py"), "--plugin nix.py: no such file"),
+        (("--config", "nix.toml"), "--config nix.toml: cannot be read: No such file"),
+        (("--set", "budget.passes=3"), "--set budget: no such stage"),
+    ],
+)
+def test_errors_name_what_was_typed(cli: Run, shapes: Shapes, words: tuple[str, str], said: str) -> None:
+    done = cli("audit", shapes.images, shapes.labels, "--out", shapes.root / "run", *words)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not (shapes.root / "run").exists()

@@ -70,7 +70,7 @@ def test_a_broken_plugin_says_what_is_wrong(tmp_path: Path, content: str) -> Non
 
 
 def test_a_missing_plugin_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a Python file"):
+    with pytest.raises(UsageError, match="no such file"):
         load_plugin(tmp_path / "nowhere.py")
 
 

@@ -79,7 +79,7 @@ class RunDir:
 
 @contextmanager
 def open_run(root: Path, *, overwrite: bool = False) -> Iterator[RunDir]:
-    """Create or continue a run directory, holding its lock.
+    """Create or continue a run directory, holding its lock; a usage error before any stage leaves no new one.
 
     Args:
         root: The directory; new, empty, or a run.
@@ -94,11 +94,17 @@ def open_run(root: Path, *, overwrite: bool = False) -> Iterator[RunDir]:
         raise UsageError(f"--out {root}: is a file", hint="Give a directory.")
     if root.exists() and not is_run and any(root.iterdir()):
         raise UsageError(f"--out {root}: is not empty and holds no noisyclean run", hint="Give a new directory.")
+    was_there, was_empty = root.exists(), not is_run
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with exclusive_lock(root / LOCK):
-        if overwrite:
-            _delete_ours(root)
-        yield RunDir(root)
+    try:
+        with exclusive_lock(root / LOCK):
+            if overwrite:
+                _delete_ours(root)
+            yield RunDir(root)
+    except UsageError:
+        if was_empty and not any(path.is_dir() for path in root.iterdir()):
+            _leave_as_found(root, was_there=was_there)
+        raise
 
 
 def read_run(root: Path) -> RunDir:
@@ -122,6 +128,14 @@ def refuse_inside(images: Path, out: Path, option: str = "--out") -> None:
         raise UsageError(
             f"{option} {out}: lies inside IMAGES ({images}), which is never written to", hint="Name a place outside it."
         )
+
+
+def _leave_as_found(root: Path, *, was_there: bool) -> None:
+    """Take back what was written to a directory that was empty, or was not there."""
+    for path in root.iterdir():
+        path.unlink()
+    if not was_there:
+        root.rmdir()
 
 
 def _delete_ours(root: Path) -> None:
