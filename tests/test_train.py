@@ -251,6 +251,8 @@ def test_mistakes_are_explained(cli: Run, split: Shapes, words: tuple[str, ...],
     refused = cli("train", split.images, split.labels, "--out", split.root / "run", *words)
     assert refused.exit_code == 2
     assert message in refused.stderr
+    assert not (split.root / "run").exists()
+    assert cli("train", split.images, split.labels, "--out", split.root / "run", *words, "--dry-run").exit_code == 2
 
 
 def test_weights_of_another_architecture_are_refused(cli: Run, split: Shapes) -> None:

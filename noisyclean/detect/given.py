@@ -11,7 +11,7 @@ from noisyclean.ops.chance import agrees_beyond_chance
 from noisyclean.ops.pooling import margins
 from noisyclean.types import Evidence, FloatArray, IntArray
 
-__all__ = ["evidence_of_arrays"]
+__all__ = ["evidence_of_arrays", "require_column_for_each"]
 
 SMALLEST = 1e-6
 """Added to probabilities: a model that counts votes writes zeros it does not mean."""
@@ -86,11 +86,24 @@ def _matrix(name: str, values: FloatArray, num: int) -> FloatArray:
     return matrix
 
 
+def require_column_for_each(classes: tuple[str, ...], pred_probs: FloatArray) -> None:
+    """Refuse probabilities that are not a matrix with a column for each class.
+
+    Raises:
+        DataError: They have another shape.
+    """
+    if pred_probs.ndim != 2 or pred_probs.shape[1] != len(classes):
+        columns = f"{pred_probs.shape[1]} columns" if pred_probs.ndim == 2 else f"the shape {pred_probs.shape}"
+        raise DataError(f"pred_probs: has {columns} for {len(classes)} classes", hint=_order(classes))
+
+
+def _order(classes: tuple[str, ...]) -> str:
+    return f"Its columns are the classes in this order: {_some(classes)}."
+
+
 def _log_probabilities(pred_probs: FloatArray, label_N: IntArray, classes: tuple[str, ...]) -> FloatArray:
     p_NC = _matrix("pred_probs", pred_probs, len(label_N)).astype(np.float64)
-    order = f"Its columns are the classes in this order: {_some(classes)}."
-    if p_NC.shape[1] != len(classes):
-        raise DataError(f"pred_probs: has {p_NC.shape[1]} columns for {len(classes)} classes", hint=order)
+    require_column_for_each(classes, p_NC)
     off_N = np.abs(p_NC.sum(axis=1) - 1)
     bad = np.flatnonzero((off_N > MOST_OFF) | (p_NC.min(axis=1) < 0))
     if len(bad):
@@ -99,7 +112,7 @@ def _log_probabilities(pred_probs: FloatArray, label_N: IntArray, classes: tuple
             f"{p_NC[bad[0]].min():.4g}",
             hint="Give probabilities: none below 0, each row with a sum of 1. Logits need a softmax first.",
         )
-    _require_agreement("pred_probs", p_NC.argmax(axis=1), label_N, classes, order)
+    _require_agreement("pred_probs", p_NC.argmax(axis=1), label_N, classes, _order(classes))
     p_NC = (p_NC + SMALLEST) / (p_NC + SMALLEST).sum(axis=1, keepdims=True)
     log_p_NC: FloatArray = np.log(p_NC).astype(np.float32)
     return log_p_NC

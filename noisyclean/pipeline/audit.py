@@ -18,7 +18,7 @@ from noisyclean.pipeline.budget import decide_audit, parse_budget
 from noisyclean.pipeline.detecting import score_stage
 from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
-from noisyclean.pipeline.given import given_stage
+from noisyclean.pipeline.given import check_files, given_stage
 from noisyclean.pipeline.learning import Learned, pretrain_stage, probe_stage
 from noisyclean.pipeline.looking import look_stage
 from noisyclean.pipeline.origin import resolve_origin
@@ -202,6 +202,7 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
 
         num = len(_others(asked, ingested))
         return estimate(ingested, asked.request, out=out, reporter=reporter, num_unlabelled=num)
+    check_files(ingested, asked.request)
     with open_run(out, overwrite=overwrite) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
         if earlier is not None:

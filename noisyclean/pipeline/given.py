@@ -12,7 +12,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.config import Plan
 from noisyclean.data.arrays import GivenArray, in_class_order, read_array, rows_by_id
 from noisyclean.data.ingest import Ingested
-from noisyclean.detect.given import evidence_of_arrays
+from noisyclean.detect.given import evidence_of_arrays, require_column_for_each
 from noisyclean.errors import DataError, UsageError
 from noisyclean.pipeline.embedding import find_groups
 from noisyclean.pipeline.evidence import EVIDENCE, read_evidence, write_evidence
@@ -24,7 +24,7 @@ from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import run_stage
 from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray
 
-__all__ = ["check_given", "given_stage"]
+__all__ = ["check_files", "check_given", "given_stage"]
 
 NAMES = ("embeddings", "pred_probs")
 
@@ -64,6 +64,18 @@ def given_stage(
     return Learned(stage=stage, evidence=evidence, notes=_notes(evidence))
 
 
+def check_files(ingested: Ingested, request: PlanRequest) -> None:
+    """What is certain of the files before any image is decoded: that they are there, and their shapes.
+
+    Raises:
+        DataError: A file cannot be read or has another shape.
+    """
+    for name, path in _files(request).items():
+        given = _open(name, path, ingested)
+        if given.id_M is None:
+            _rows_by_place(given, ingested)
+
+
 def check_given(ingested: Ingested, request: PlanRequest) -> None:
     """What can be checked of the files before any image is decoded.
 
@@ -89,13 +101,20 @@ def _read(files: dict[str, Path], ingested: Ingested, usable_N: BoolArray) -> di
     """The arrays by name, a row for each usable image."""
     arrays: dict[str, FloatArray] = {}
     for name, path in files.items():
-        given = read_array(path)
-        if name == "pred_probs":
-            given = in_class_order(given, ingested.table.classes)
+        given = _open(name, path, ingested)
         paths = ingested.table.image_path_N[usable_N]
         rows = _rows_by_place(given, ingested)[usable_N] if given.id_M is None else rows_by_id(given, paths)
         arrays[name] = np.asarray(given.values_MD)[rows]
     return arrays
+
+
+def _open(name: str, path: Path, ingested: Ingested) -> GivenArray:
+    """One file's array, probabilities in the order of the classes."""
+    given = read_array(path)
+    if name == "pred_probs":
+        given = in_class_order(given, ingested.table.classes)
+        require_column_for_each(ingested.table.classes, given.values_MD)
+    return given
 
 
 def _rows_by_place(given: GivenArray, ingested: Ingested) -> IntArray:

@@ -14,6 +14,7 @@ from noisyclean.config import read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.engine.team import gathered, team_size
 from noisyclean.engine.tensorboard import require_tensorboard
+from noisyclean.errors import UsageError
 from noisyclean.pipeline.budget import decide_training, parse_budget
 from noisyclean.pipeline.compare import compare_stages, num_trainings
 from noisyclean.pipeline.costs import Stopwatch
@@ -34,6 +35,7 @@ from noisyclean.pipeline.training_report import training_report_stage
 from noisyclean.pipeline.unlabelled import find_unlabelled, unlabelled_stage
 from noisyclean.pipeline.viewing import settle_views
 from noisyclean.registry import plugins
+from noisyclean.robust.method import methods
 
 __all__ = ["train"]
 
@@ -207,6 +209,8 @@ def train(
 
 def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter: Reporter) -> dict[str, Any]:
     """Read and check the input, and open the run."""
+    if asked.method is not None and asked.truth is None and methods.get(asked.method).needs_truth:
+        raise UsageError(f"--method {asked.method} needs the true labels", hint="Give --truth TRUTH.csv.")
     if asked.earlier is not None:
         options, request = _as_audited(asked.earlier, asked.options, asked.request, reporter)
         asked = replace(asked, options=options, request=request)

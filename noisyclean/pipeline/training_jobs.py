@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.data.splits import choose_holdout
-from noisyclean.errors import DataError, UsageError
+from noisyclean.errors import DataError
 from noisyclean.pipeline.evaluate import true_labels
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.training import Job
@@ -28,16 +28,13 @@ def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, j
     Args:
         prepared: The images.
         plan: Method and settings.
-        truth_N: True classes, where they are known.
+        truth_N: True classes, where they are known; an oracle needs them.
         judges_by_verified: Hold all verified rows out, to judge by them.
 
     Raises:
-        UsageError: The method is an oracle and there is no truth.
         DataError: Too little is left to train on.
     """
     needs_truth = methods.get(plan.method).needs_truth
-    if needs_truth and truth_N is None:
-        raise UsageError(f"--method {plan.method} needs the true labels", hint="Give --truth TRUTH.csv.")
     table = prepared.table
     train_N = ~choose_holdout(table, share=plan.holdout.share, most=plan.holdout.most, seed=plan.base.seed)
     if judges_by_verified and table.verified_N is not None:

@@ -222,3 +222,20 @@ def test_the_next_round_takes_the_same_arrays(cli: Run, made: tuple[Shapes, np.n
     assert again.exit_code == 0, again.stderr
     assert read_json(shapes.root / "run2" / "plan.json")["plan"]["way"] == "given"
     assert scores(shapes, "run2") == scores(shapes)
+
+
+def test_a_file_that_cannot_fit_is_found_before_any_image_is_decoded(
+    cli: Run, made: tuple[Shapes, np.ndarray, np.ndarray]
+) -> None:
+    shapes, z, p = made
+    np.save(shapes.root / "short.npy", z[1:])
+    np.save(shapes.root / "narrow.npy", p[:, :2])
+    for words, said in (
+        (("--pred-probs", "none.npy"), "no such file"),
+        (("--pred-probs", "narrow.npy"), "has 2 columns for 3 classes"),
+        (("--embeddings", "short.npy"), "has 239 rows for 240 rows of LABELS"),
+    ):
+        done = audit(cli, shapes, words[0], shapes.root / words[1])
+        assert done.exit_code == 3
+        assert said in done.stderr
+        assert not (shapes.root / "run").exists()
