@@ -17,7 +17,7 @@ from noisyclean.data.doubts import doubts_about
 from noisyclean.data.folders import table_from_folders
 from noisyclean.data.paths import Located, Stamp, locate
 from noisyclean.data.tables import TextTable, read_table
-from noisyclean.errors import DataError
+from noisyclean.errors import DataError, UsageError
 from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
 __all__ = ["IngestOptions", "Ingested", "LeftOut", "order_classes", "read_labels", "select_rows"]
@@ -41,6 +41,18 @@ class IngestOptions:
     """Labels, separated by commas, that mean there is none."""
     strip_prefix: str | None = None
     """Taken off every path before it is looked for."""
+
+    def require_sense(self, labels: Path | None) -> None:
+        """Refuse what a user asks for and would not get.
+
+        Raises:
+            UsageError: A level of folders although a table names the classes.
+        """
+        if labels is not None and self.class_level is not None:
+            raise UsageError(
+                f"--class-level {self.class_level}: {labels} names the classes, not the folders",
+                hint="Leave the table out, or --class-level.",
+            )
 
 
 @dataclass(frozen=True)
@@ -170,7 +182,8 @@ def _settle(
     frame = text.frame
     image_R: IntArray = pd.factorize(located.key_N)[0].astype(np.int64)
     first_N = np.flatnonzero(~pd.Series(image_R).duplicated().to_numpy())
-    given = _annotate(frame, columns, image_R, unlabelled, known_classes)
+    given = _annotate(frame, columns, image_R, unlabelled, known_classes, is_folders=text.kind == "folders")
+    unheard = _unheard(unlabelled, given) if known_classes is None else []
     votes = count_votes(given.image_A, given.label_A, num_images=len(first_N))
     agreement = _agreement(frame, columns, votes, given)
     table = _build(frame.iloc[first_N], text.row_N[first_N], columns, located, first_N, given, votes, agreement)
@@ -197,7 +210,7 @@ def _settle(
         stamps=[located.stamps[row] for row in first_N],
         facts=facts,
         notes=(*_notes(text, columns, table, facts), *located.notes, *text.notes),
-        warnings=(*located.warnings, *doubts_about(table, text, image_R)),
+        warnings=(*located.warnings, *unheard, *doubts_about(table, text, image_R)),
     )
 
 
@@ -218,17 +231,32 @@ def _annotate(
     image_R: IntArray,
     unlabelled: frozenset[str],
     classes: tuple[str, ...] | None,
+    *,
+    is_folders: bool,
 ) -> _Annotations:
     name_A = np.concatenate([clean_labels(frame[column]) for column in columns.labels])
     if classes is None:
         classes = order_classes([name for name in set(name_A) - unlabelled if name])
-        if len(classes) < 2:
-            raise DataError(
-                f"only one class ({', '.join(classes) or 'none'}): there is nothing to confuse",
-                hint="Check the label column; audits need at least two classes.",
-            )
+        _refuse_one_class(classes, name_A, is_folders=is_folders)
     label_A = pd.Index(classes).get_indexer(pd.Index(name_A)).astype(np.int64)
     return _Annotations(classes, np.tile(image_R, len(columns.labels)), label_A, name_A)
+
+
+def _refuse_one_class(classes: tuple[str, ...], name_A: StrArray, *, is_folders: bool) -> None:
+    """Audits need two classes at least.
+
+    Raises:
+        DataError: There are fewer.
+    """
+    if len(classes) >= 2:
+        return
+    message = f"only one class ({', '.join(classes) or 'none'}): there is nothing to confuse"
+    hint = "Check the label column; audits need at least two classes."
+    if is_folders:
+        num_loose = int((name_A == "").sum())
+        message += f"; {num_loose:,} images lie in no class folder" if num_loose else ""
+        hint = "Give a table of labels as LABELS, or sort the images into at least two folders, IMAGES/CLASS/image.jpg."
+    raise DataError(message, hint=hint)
 
 
 def _agreement(frame: pd.DataFrame, columns: Columns, votes: Votes, given: _Annotations) -> Agreement | None:
@@ -290,6 +318,12 @@ def _problems(votes: Votes, found_N: BoolArray, word_N: StrArray, set_aside_N: B
         problem_N[row] = f"class {word_N[row]!r} is not in the run"
     problem_N[set_aside_N] = "unlabelled, as told by --unlabeled"
     return problem_N
+
+
+def _unheard(unlabelled: frozenset[str], given: _Annotations) -> list[str]:
+    """Words of ``--unlabeled`` that no label is."""
+    missing = sorted(unlabelled - set(given.name_A))
+    return [f"--unlabeled {', '.join(missing)}: no image has this label"] if missing else []
 
 
 def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str, Any]) -> list[str]:

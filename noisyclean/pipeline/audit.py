@@ -149,6 +149,7 @@ def audit(
         unlabeled=unlabeled,
         strip_prefix=strip_prefix,
     )
+    options.require_sense(Path(labels) if labels else None)
     request = PlanRequest(
         preset=preset,
         budget_s=parse_budget(budget),

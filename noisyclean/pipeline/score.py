@@ -95,6 +95,7 @@ def score(
         class_level=class_level,
         strip_prefix=strip_prefix,
     )
+    options.require_sense(None if Path(new).is_dir() else Path(new))
     folder, ingested = _read(finished, Path(new), Path(images) if images else None, options, reporter)
     target = Path(out) if out else Path(f"{Path(new).resolve().stem}.scores.csv")
     _refuse_target(finished, folder, target)

@@ -176,6 +176,7 @@ def train(
         unlabeled=unlabeled,
         strip_prefix=strip_prefix,
     )
+    options.require_sense(Path(labels) if labels else None)
     request = PlanRequest(
         preset=preset,
         budget_s=parse_budget(budget),

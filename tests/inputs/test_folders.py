@@ -152,3 +152,14 @@ def test_names_that_are_no_text_are_counted(tree: Case) -> None:
     done = tree.check(None)
     assert classes(done) == {"cat": 6, "dog": 6}
     assert "with names that are not UTF-8" in done.stderr
+
+
+def test_images_in_the_top_folder_alone_have_no_class(case: Case) -> None:
+    (case.images / "sub").mkdir()
+    (case.images / "00.png").rename(case.images / "sub" / "00.png")
+    done = case.check(None)
+    assert done.exit_code == 3
+    assert "only one class (sub)" in done.stderr
+    assert "11 images lie in no class folder" in done.stderr
+    assert "label column" not in done.stderr
+    assert "IMAGES/CLASS/image.jpg" in done.stderr

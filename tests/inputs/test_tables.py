@@ -388,3 +388,11 @@ def test_all_rows_that_cannot_be_used_are_listed_where_they_are_too_many(case: C
     table.write_text(rows_of())
     assert case.audit(table, "--overwrite").exit_code == 0
     assert not listed.exists()
+
+
+def test_options_without_any_effect_are_pointed_out(case: Case) -> None:
+    table = case.table(rows_of())
+    assert "--unlabeled zzz: no image has this label" in case.check(table, "--unlabeled", "zzz").stderr
+    refused = case.check(table, "--class-level", "1")
+    assert refused.exit_code == 2
+    assert "--class-level 1: " in refused.stderr
