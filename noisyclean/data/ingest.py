@@ -20,7 +20,7 @@ from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
-__all__ = ["IngestOptions", "Ingested", "LeftOut", "order_classes", "read_labels", "select_rows"]
+__all__ = ["IngestOptions", "Ingested", "LeftOut", "order_classes", "read_labels", "select_rows", "shortened"]
 
 GUESSED = "The table was read as cp1252, the last guess; if its names look odd, tell the encoding: --encoding"
 
@@ -331,7 +331,7 @@ def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str
     notes = [
         text.description,
         f"images from column {columns.image!r} ({facts['paths']}), labels from column {label_columns}",
-        f"{table.num_classes} classes in this order: {_shorten(table.classes)}",
+        f"{table.num_classes} classes in this order: {shortened(table.classes)}",
     ]
     if text.kind == "folders":
         notes[1] = "labels are the names of the folders"
@@ -360,6 +360,7 @@ def _tally(reasons: list[str]) -> dict[str, int]:
     return {str(reason): int(count) for reason, count in counts.items()}
 
 
-def _shorten(names: Sequence[str], most: int = 12) -> str:
+def shortened(names: Sequence[str], most: int = 12) -> str:
+    """The first names in words, and how many more there are."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown}, … ({len(names) - most} more)"

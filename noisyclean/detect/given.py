@@ -83,6 +83,10 @@ def _matrix(name: str, values: FloatArray, num: int) -> FloatArray:
             f"{name}: {len(bad):,} rows hold NaN or infinity, the first is row {bad[0]} (counted from 0)",
             hint="Leave these images out, or compute them again.",
         )
+    if len(matrix) > 1 and (matrix == matrix[0]).all():
+        raise DataError(
+            f"{name}: all {len(matrix):,} rows are the same and tell nothing of the images", hint="Compute them again."
+        )
     return matrix
 
 

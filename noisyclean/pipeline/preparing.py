@@ -20,7 +20,7 @@ from noisyclean.config import Plan
 from noisyclean.data.conflicts import Conflicts, find_conflicts
 from noisyclean.data.decode import PixelMapping
 from noisyclean.data.formats import HEIC_ADVICE, can_read_heic, needs_heic
-from noisyclean.data.ingest import Ingested, select_rows
+from noisyclean.data.ingest import Ingested, select_rows, shortened
 from noisyclean.data.journal import IMAGES, JOURNAL
 from noisyclean.data.known import KnownImages
 from noisyclean.data.store import ImageStore, build_store, open_store
@@ -175,6 +175,11 @@ def refuse_too_many(ingested: Ingested, problem_N: StrArray, max_bad: float) -> 
     table = ingested.table
     bad = np.flatnonzero((problem_N != "") & ~ingested.set_aside_N)
     num = int((~ingested.set_aside_N).sum())
+    if len(bad) == num and (table.label_N[bad] < 0).all():
+        raise DataError(
+            f"not one label can be used; the first, of {table.image_path_N[bad[0]]!r}: {problem_N[bad[0]]}",
+            hint=f"Known classes are {shortened(table.classes)}. Is it the right column? --label-column",
+        )
     if len(bad) == num:
         raise DataError(
             f"not one image can be used; the first, {table.image_path_N[bad[0]]!r}, {problem_N[bad[0]]}",

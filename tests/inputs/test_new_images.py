@@ -318,3 +318,12 @@ def test_a_link_out_of_the_folder_is_refused(cli: Run, run: Path, tmp_path: Path
     done = predict(cli, run, images, tmp_path / "p.csv")
     assert done.exit_code == 3
     assert "leaves the images folder" in done.stderr
+
+
+def test_labels_of_unknown_classes_alone(cli: Run, run: Path, arrivals: Shapes, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "new.csv", [(name, "cat") for name in arrivals.names])
+    done = cli("score", run, table, "--images", arrivals.images, "--out", tmp_path / "s.csv")
+    assert done.exit_code == 3
+    assert "class 'cat' is not in the run" in done.stderr
+    assert "Known classes are bar, disc, ring" in done.stderr
+    assert "right folder" not in done.stderr

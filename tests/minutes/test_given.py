@@ -239,3 +239,14 @@ def test_a_file_that_cannot_fit_is_found_before_any_image_is_decoded(
         assert done.exit_code == 3
         assert said in done.stderr
         assert not (shapes.root / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["embeddings", "pred-probs"])
+def test_rows_that_are_all_the_same_tell_nothing(
+    cli: Run, made: tuple[Shapes, np.ndarray, np.ndarray], option: str
+) -> None:
+    shapes, _, _ = made
+    np.save(shapes.root / "same.npy", np.full((NUM, 3), 1 / 3))
+    done = audit(cli, shapes, f"--{option}", shapes.root / "same.npy")
+    assert done.exit_code == 3
+    assert "all 240 rows are the same" in done.stderr
