@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFLICT",
+    "NOT_RECOGNISABLE",
     "BoolArray",
     "Evidence",
     "FloatArray",
@@ -40,6 +41,10 @@ StrArray = NDArray[np.object_]
 
 CONFLICT = "conflict"
 """Issue type of a picture with two labels: one of them is wrong for certain."""
+
+
+NOT_RECOGNISABLE = "not-recognisable"
+"""Issue type of images of a class that nobody recognises; they are not flagged."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,11 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import rankdata
 
-from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray, SampleStats
+from noisyclean.types import NOT_RECOGNISABLE, BoolArray, Evidence, FloatArray, IntArray, SampleStats
 
-__all__ = ["AMBIGUOUS", "NOT_RECOGNISABLE", "settle_unrecognised"]
+__all__ = ["AMBIGUOUS", "settle_unrecognised"]
 
 AMBIGUOUS = "ambiguous"
-NOT_RECOGNISABLE = "not-recognisable"
 SURE = 2.0
 """Standard errors above one half from which an area under the curve shows something."""
 LEAST_IMAGES = 5

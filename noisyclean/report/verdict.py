@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from noisyclean import __version__
-from noisyclean.types import LabelTable, SampleStats
+from noisyclean.types import NOT_RECOGNISABLE, LabelTable, SampleStats
 
 __all__ = ["SCHEMA_VERSION", "summarise", "verdict_sentence"]
 
@@ -20,6 +20,12 @@ LOOKS_CLEAN = 0.03
 def verdict_sentence(num_images: int, stats: SampleStats) -> str:
     """What the audit found, in one sentence."""
     num_flagged = int(stats.flagged_N.sum())
+    num_unknown = int((stats.issue_N == NOT_RECOGNISABLE).sum())
+    if num_unknown and not num_flagged:
+        return (
+            f"Nothing can be told about these labels: the {num_unknown:,} of {num_images:,} images that something "
+            "speaks against are of classes that are not recognisable."
+        )
     interval = f"95 % interval {stats.noise.low:.1%} to {stats.noise.high:.1%}"
     rate = f"{stats.noise.rate:.1%} of the labels are wrong ({interval})"
     if stats.noise.rate < LOOKS_CLEAN:

@@ -9,8 +9,8 @@ import pytest
 from scipy.special import log_softmax
 
 from noisyclean.detect.fuse import fuse
-from noisyclean.detect.recognition import AMBIGUOUS, NOT_RECOGNISABLE, settle_unrecognised
-from noisyclean.types import Evidence, SampleStats
+from noisyclean.detect.recognition import AMBIGUOUS, settle_unrecognised
+from noisyclean.types import NOT_RECOGNISABLE, Evidence, SampleStats
 
 CLASSES = ("ant", "bee", "cat", "fog")
 

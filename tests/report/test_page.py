@@ -145,3 +145,13 @@ def test_frames_are_html_free(audited: tuple[Shapes, Path]) -> None:
     _, run = audited
     frame = pd.read_csv(run / "flagged.csv", encoding="utf-8-sig", dtype=str, keep_default_na=False)
     assert not frame["reason"].str.contains("<").any()
+
+
+def test_of_classes_nobody_recognises_nothing_is_claimed() -> None:
+    stats = make_stats()
+    unknown = dataclasses.replace(
+        stats, flagged_N=np.zeros(4, bool), issue_N=np.where(stats.flagged_N, "not-recognisable", "")
+    )
+    sentence = verdict_sentence(4, unknown)
+    assert sentence.startswith("Nothing can be told")
+    assert "are wrong" not in sentence
