@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from noisyclean.errors import UsageError
 
@@ -37,7 +37,21 @@ __all__ = [
     "read_overrides",
 ]
 
-AnyPlan = TypeVar("AnyPlan", bound="DataclassInstance")
+
+class _Reasoned(Protocol):
+    @property
+    def reasons(self) -> Mapping[str, str]: ...
+
+
+if TYPE_CHECKING:
+
+    class _AnyPlan(DataclassInstance, _Reasoned, Protocol): ...
+
+
+AnyPlan = TypeVar("AnyPlan", bound="_AnyPlan")
+
+REASON_NAMES = {"prepare.size_px": "size", "prepare.black": "depth", "prepare.white": "depth"}
+"""Where a setting's reason stands, if neither under its stage nor under its own name."""
 
 Preset = Literal["quick", "standard", "thorough", "paper"]
 PRESETS: tuple[str, ...] = get_args(Preset)
@@ -267,7 +281,7 @@ def read_overrides(config: Path | None, assignments: Iterable[str]) -> dict[str,
 
 
 def overlay(plan: AnyPlan, overrides: Mapping[str, Mapping[str, Any]]) -> AnyPlan:
-    """Replace single settings of a plan.
+    """Replace single settings of a plan, and the reasons of what they replace.
 
     Raises:
         UsageError: An unknown stage or key (with the nearest known one), or a value of the wrong kind.
@@ -278,8 +292,19 @@ def overlay(plan: AnyPlan, overrides: Mapping[str, Mapping[str, Any]]) -> AnyPla
         config = getattr(plan, stage)
         types = get_type_hints(type(config))
         values = {key: _coerce(f"{stage}.{key}", value, types.get(key), types) for key, value in section.items()}
-        plan = dataclasses.replace(plan, **{stage: dataclasses.replace(config, **values)})
+        reasons = _as_asked(plan.reasons, stage, values)
+        plan = dataclasses.replace(plan, reasons=reasons, **{stage: dataclasses.replace(config, **values)})
     return plan
+
+
+def _as_asked(reasons: Mapping[str, str], stage: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """The reasons, where they speak of other values than these."""
+    asked: dict[str, list[str]] = {}
+    for key, value in values.items():
+        name = REASON_NAMES.get(f"{stage}.{key}", stage if stage in reasons else key)
+        if name in reasons:
+            asked.setdefault(name, []).append(f"{stage}.{key}={value}")
+    return {**reasons, **{name: f"{', '.join(settings)}: as asked" for name, settings in asked.items()}}
 
 
 def _parse_value(text: str) -> Any:

@@ -89,3 +89,16 @@ def test_the_plan_is_decided_once(cli: Run, shapes: Shapes, tmp_path: Path) -> N
     again = cli(*words)
     assert again.exit_code == 0
     assert read_json(tmp_path / "run" / "plan.json") == before, "a measurement would not come out the same"
+
+
+def test_reasons_speak_of_what_was_asked(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    where = (shapes.images, shapes.labels, "--out", tmp_path / "run", "--dry-run", "--json", "--size", "32")
+    sets = ("--set", "probe.epochs=1", "--set", "probe.batch=16", "--set", "prepare.size_px=16")
+    reasons = cli("audit", *where, *sets).json["plan"]["reasons"]
+    assert reasons["probe"] == "probe.epochs=1, probe.batch=16: as asked"
+    assert reasons["size"] == "prepare.size_px=16: as asked"
+    assert "as asked" not in reasons["simclr"]
+    sets = ("--set", "budget.passes=9", "--set", "robust.epochs=2", "--method", "cross-entropy")
+    plan = cli("train", *where, *sets).json["plan"]
+    assert plan["reasons"]["budget"] == "budget.passes=9.0: as asked"
+    assert plan["reasons"]["epochs"] == "robust.epochs=2: as asked"

@@ -103,6 +103,7 @@ def decide_train_plan(
     name, method_reason = _choose_method(method, request.preset, device)
     kind = methods.get(name)
     own = {stage: overrides.pop(stage) for stage in OWN_STAGES & overrides.keys()}
+    is_published = request.preset == "paper" and origin.init == "simclr" and "simclr" not in overrides
     if request.preset == "paper" and origin.init == "simclr":
         overrides["simclr"] = {**PAPER_SIMCLR, **overrides.get("simclr", {})}
     backbone = request.backbone or origin.backbone or _published_backbone(request.preset, origin)
@@ -119,21 +120,16 @@ def decide_train_plan(
     )
     budget, budget_reason = _budget(request.preset, base, len(table))
     holdout = HoldoutConfig(share=kind.published_holdout) if request.preset == "paper" else HoldoutConfig()
-    plan = TrainPlan(base=base, method=name, init=request.init, budget=budget, holdout=holdout, robust=None)
+    chosen = {key: reason for key, reason in base.reasons.items() if key not in ("probe", "way")}
+    if is_published:
+        chosen["simclr"] = f"{base.simclr.epochs:,} epochs: as published"
+    chosen |= {"method": method_reason, "start": _start_reason(origin, base), "budget": budget_reason}
+    plan = TrainPlan(
+        base=base, method=name, init=request.init, budget=budget, holdout=holdout, robust=None, reasons=chosen
+    )
     plan = overlay(plan, {stage: own.pop(stage) for stage in ("budget", "holdout") if stage in own})
     settings, reasons = kind.plan(request.preset, budget_facts(plan, len(table), table.num_classes))
-    plan = replace(
-        plan,
-        robust=settings,
-        reasons={
-            **{key: reason for key, reason in base.reasons.items() if key not in ("probe", "way")},
-            "method": method_reason,
-            "start": _start_reason(origin, base),
-            "budget": budget_reason,
-            **reasons,
-        },
-    )
-    return overlay(plan, own)
+    return overlay(replace(plan, robust=settings, reasons={**plan.reasons, **reasons}), own)
 
 
 def _choose_method(asked: str | None, preset: str, device: str) -> tuple[str, str]:
