@@ -128,6 +128,7 @@ def train(
         next_command(*same_command(context, without="dry_run"))
     else:
         _show(summary)
+        console.print(f"{summary['num_flagged']:,} labels are flagged in {out / summary['scores']}", markup=False)
         console.print(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}", markup=False)
         next_command("noisyclean", "predict", out / "model", "IMAGES", "--out", "predictions.csv")
     if as_json:

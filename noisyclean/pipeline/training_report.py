@@ -71,6 +71,7 @@ def training_report_stage(
             held_out=_held_out(main),
             comparison=None if len(trained) == 1 else comparison(tested, judge="" if test is None else test.source),
             detection=None if truth_N is None else _detection(stats[main.job.name], prepared, truth_N),
+            scores=_scores_path(main.job.name),
             notes=main.record["notes"],
             plan=plan.to_json(),
             stages={one.stage.name: _cost(one.stage) for one in trained} | {"prepare": _cost(prepared.stage)},
@@ -145,8 +146,13 @@ def _detection(stats: SampleStats, prepared: Prepared, truth_N: IntArray) -> dic
     }
 
 
+def _scores_path(name: str) -> str:
+    """Where in the run a training's scores of the labels are."""
+    return f"train-{name}/scores.csv"
+
+
 def _write_scores(run: RunDir, name: str, prepared: Prepared, stats: SampleStats) -> Path:
-    path = run.stage_folder(f"train-{name}") / "scores.csv"
+    path = run.root / _scores_path(name)
     write_text(path, to_csv(score_table(prepared.everything, stats, prepared.usable_N)))
     return path
 

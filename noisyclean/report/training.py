@@ -27,6 +27,7 @@ def summarise_training(
     held_out: Mapping[str, Any] | None,
     comparison: Mapping[str, Any] | None,
     detection: Mapping[str, Any] | None,
+    scores: str,
     notes: Sequence[str],
     plan: Mapping[str, Any],
     stages: Mapping[str, Mapping[str, float]],
@@ -41,6 +42,7 @@ def summarise_training(
         held_out: Agreement with held-out noisy labels.
         comparison: Rows, verdict and winner of ``--compare``.
         detection: How well it ranks wrong labels, where the truth is known.
+        scores: Where in the run the labels' scores are.
         notes: What the method decided on the way.
         plan: The plan, JSON-like.
         stages: Seconds and peak memory of each stage.
@@ -60,6 +62,7 @@ def summarise_training(
         "detection": detection,
         "num_images": len(table),
         "num_flagged": int(stats.flagged_N.sum()),
+        "scores": scores,
         "classes": [
             {"name": name, "num_images": int(given), "num_flagged": int(flagged)}
             for name, given, flagged in zip(table.classes, given_C, flagged_C, strict=True)
