@@ -245,6 +245,7 @@ def test_every_start(cli: Run, split: Shapes) -> None:
         (("--set", "robust.epoch=3"), "did you mean epochs"),
         (("--set", "robust.drop_epochs=3"), "must be a list of int"),
         (("--preset", "fast"), "--preset fast: unknown"),
+        (("--augment", "foo"), "Choose one of auto, natural, grey, oriented, none."),
     ],
 )
 def test_mistakes_are_explained(cli: Run, split: Shapes, words: tuple[str, ...], message: str) -> None:
