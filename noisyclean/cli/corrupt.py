@@ -22,10 +22,14 @@ def corrupt(
     rate: Annotated[float, typer.Option(help="Share of labels, in 0 to 1.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Where the table goes.", show_default=False)],
     map: Annotated[
-        str, typer.Option(help="For asymmetric: truck=automobile,cat=dog.", show_default="to the next")
+        str, typer.Option(help="For asymmetric: truck=automobile,cat=dog.", show_default="each class to the next")
     ] = "",
     pred_probs: Annotated[
-        Path | None, typer.Option(help="For instance-dependent: pred_probs.npz of an audit.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="For instance-dependent, and for asymmetric as it confuses classes: pred_probs.npz of an audit.",
+            show_default=False,
+        ),
     ] = None,
     label_column: options.LabelColumn = None,
     image_column: options.ImageColumn = None,

@@ -1,0 +1,79 @@
+"""``corrupt`` through the command line: which labels flip, and how the table is written."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Run, write_table
+
+CLASSES = ("cat", "dog", "fox")
+ROWS = [(f"{index:02d}.png", CLASSES[index % 3]) for index in range(90)]
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """90 images of three classes."""
+    return write_table(tmp_path / "labels.csv", ROWS)
+
+
+@pytest.fixture
+def pred_probs(tmp_path: Path) -> Path:
+    """Cats look like foxes, dogs like cats, foxes like dogs; rows in another order than the table's."""
+    p = np.asarray([[0.7, 0, 0.3], [0.4, 0.6, 0], [0, 0.2, 0.8]])[[CLASSES.index(name) for _, name in ROWS]]
+    path = tmp_path / "pred_probs.npz"
+    np.savez(path, image_path=[name for name, _ in ROWS][::-1], classes=CLASSES, p_NC=p[::-1])
+    return path
+
+
+def flips(path: Path) -> Counter[tuple[str, str]]:
+    """How often a class became another."""
+    with path.open(newline="", encoding="utf-8") as file:
+        now = [row["label"] for row in csv.DictReader(file)]
+    return Counter((before, after) for (_, before), after in zip(ROWS, now, strict=True) if before != after)
+
+
+def test_asymmetric_noise_is_exact_in_every_class(cli: Run, labels: Path, tmp_path: Path) -> None:
+    words = ("corrupt", labels, "--kind", "asymmetric", "--rate", "0.3")
+    for name, more in (("next", ()), ("map", ("--map", "cat=fox,dog=cat,fox=fox"))):
+        out = tmp_path / f"{name}.csv"
+        assert cli(*words, *more, "--out", out).exit_code == 0
+    assert flips(tmp_path / "next.csv") == {("cat", "dog"): 9, ("dog", "fox"): 9, ("fox", "cat"): 9}
+    assert flips(tmp_path / "map.csv") == {("cat", "fox"): 9, ("dog", "cat"): 9}
+
+
+def test_asymmetric_noise_as_probabilities_confuse(cli: Run, labels: Path, pred_probs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    words = ("corrupt", labels, "--kind", "asymmetric", "--rate", "0.3", "--pred-probs", pred_probs, "--out", out)
+    done = cli(*words, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert done.json["num_changed"] == 27
+    assert flips(out) == {("cat", "fox"): 9, ("dog", "cat"): 9, ("fox", "dog"): 9}
+
+
+def test_two_sources_of_flips_are_refused(cli: Run, labels: Path, pred_probs: Path, tmp_path: Path) -> None:
+    words = ("corrupt", labels, "--kind", "asymmetric", "--rate", "0.3", "--out", tmp_path / "out.csv")
+    refused = cli(*words, "--map", "cat=dog", "--pred-probs", pred_probs)
+    assert refused.exit_code == 2
+    assert "--map and --pred-probs" in refused.stderr
+
+
+def test_what_cannot_flip_is_refused(cli: Run, labels: Path, pred_probs: Path, tmp_path: Path) -> None:
+    words = ("--kind", "asymmetric", "--rate", "0.3", "--out", tmp_path / "out.csv")
+    other = write_table(tmp_path / "other.csv", [("a.png", "cat"), ("b.png", "dog"), ("c.png", "fox")])
+    cows = write_table(tmp_path / "cows.csv", [(name, "cow" if label == "cat" else label) for name, label in ROWS])
+    one = write_table(tmp_path / "one.csv", [("a.png", "cat"), ("b.png", "cat")])
+    for table, more, message in (
+        (other, ("--pred-probs", pred_probs), "has no row for 3 of 3"),
+        (cows, ("--pred-probs", pred_probs), "its columns are not the 3 classes"),
+        (labels, ("--pred-probs", tmp_path / "none.npz"), "no such file"),
+        (one, (), "has one class only"),
+    ):
+        refused = cli("corrupt", table, *words, *more)
+        assert refused.exit_code == 3
+        assert message in refused.stderr
+    assert not (tmp_path / "out.csv").exists()
