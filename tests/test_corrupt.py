@@ -77,3 +77,18 @@ def test_what_cannot_flip_is_refused(cli: Run, labels: Path, pred_probs: Path, t
         assert refused.exit_code == 3
         assert message in refused.stderr
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_nothing_is_replaced_unasked(cli: Run, labels: Path, tmp_path: Path) -> None:
+    before = labels.read_bytes()
+    mine = tmp_path / "mine.csv"
+    mine.write_text("my notes", encoding="utf-8")
+    words = ("corrupt", labels, "--rate", "0.3", "--out")
+    refused = cli(*words, mine)
+    assert refused.exit_code == 2
+    assert "is there already" in refused.stderr
+    assert mine.read_text(encoding="utf-8") == "my notes"
+    assert cli(*words, mine, "--overwrite").exit_code == 0
+    assert flips(mine).total() == 27
+    assert cli(*words, labels, "--overwrite").exit_code == 2
+    assert labels.read_bytes() == before

@@ -34,6 +34,7 @@ def corrupt(
     label_column: options.LabelColumn = None,
     image_column: options.ImageColumn = None,
     seed: options.Seed = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out whatever it holds.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Put known errors into a label table."""
@@ -49,6 +50,7 @@ def corrupt(
         label_column=label_column,
         image_column=image_column,
         seed=seed,
+        overwrite=overwrite,
     )
     console.print(f"{result['num_changed']:,} of {result['num_rows']:,} labels changed ({result['rate']:.1%})")
     next_command("noisyclean", "audit", "IMAGES", out, "--out", "RUN")

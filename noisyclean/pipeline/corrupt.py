@@ -42,6 +42,7 @@ def corrupt(
     label_column: str | None = None,
     image_column: str | None = None,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Inject label noise; every row, column and their order stay, only labels change.
 
@@ -59,15 +60,18 @@ def corrupt(
         label_column: Name of the column of labels.
         image_column: Name of the column of paths.
         seed: Of the draw.
+        overwrite: Replace ``out`` whatever it holds.
 
     Returns:
         ``num_rows``, ``num_changed`` and ``rate``, the share of labels that really changed.
 
     Raises:
-        UsageError: An unknown kind, a rate outside [0, 1], both ``map`` and ``pred_probs``, or ``out`` is the input.
+        UsageError: An unknown kind, a rate outside [0, 1], both ``map`` and ``pred_probs``, ``out`` is the input
+            or is there already.
         DataError: The table or the probabilities cannot be used.
     """
-    _check(kind, rate, map, pred_probs, out=Path(out), labels=Path(labels))
+    _check(kind, rate, map, pred_probs)
+    _refuse_target(Path(out), Path(labels), overwrite=overwrite)
     table = read_table(Path(labels))
     columns = choose_columns(table, image=image_column, label=label_column)
     names = clean_labels(table.frame[columns.label])
@@ -90,20 +94,25 @@ def corrupt(
     }
 
 
-def _check(kind: str, rate: float, map: str, pred_probs: str | Path | None, *, out: Path, labels: Path) -> None:
+def _check(kind: str, rate: float, map: str, pred_probs: str | Path | None) -> None:
     """Refuse options that cannot work."""
     if kind not in KINDS:
         raise UsageError(f"--kind {kind}: unknown", hint=f"Choose one of {', '.join(KINDS)}.")
     if not 0 <= rate <= 1:
         raise UsageError(f"--rate {rate}: must lie in [0, 1]")
-    if out.resolve() == labels.resolve():
-        raise UsageError("--out is the input table", hint="Name another file; the clean labels are worth keeping.")
     if map and pred_probs is not None:
         raise UsageError("--map and --pred-probs: both say which classes flip to which", hint="Leave one of them out.")
     if kind == "instance-dependent" and pred_probs is None:
         raise UsageError(
             "--kind instance-dependent needs --pred-probs", hint="Give pred_probs.npz of an audit of this table."
         )
+
+
+def _refuse_target(out: Path, labels: Path, *, overwrite: bool) -> None:
+    if out.resolve() == labels.resolve():
+        raise UsageError("--out is the input table", hint="Name another file; the clean labels are worth keeping.")
+    if out.exists() and not overwrite:
+        raise UsageError(f"--out {out}: is there already", hint="Name another --out, or add --overwrite.")
 
 
 def _flip(
