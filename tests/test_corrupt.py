@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.conftest import Run, write_table
@@ -92,3 +93,36 @@ def test_nothing_is_replaced_unasked(cli: Run, labels: Path, tmp_path: Path) -> 
     assert flips(mine).total() == 27
     assert cli(*words, labels, "--overwrite").exit_code == 2
     assert labels.read_bytes() == before
+
+
+def test_text_keeps_encoding_separators_quotes_and_line_ends(cli: Run, tmp_path: Path) -> None:
+    rows = [f'"{index:02d}.png";{"Käse" if index % 2 else "Brot"};x' for index in range(40)]
+    before = "\r\n".join(["Path;Label;Note", *rows, ""])
+    (tmp_path / "labels.csv").write_bytes(before.encode("cp1252"))
+    done = cli("corrupt", tmp_path / "labels.csv", "--rate", "0.25", "--out", tmp_path / "out.csv")
+    assert done.exit_code == 0, done.stderr
+    after = (tmp_path / "out.csv").read_bytes().decode("cp1252")
+    swapped = {"Käse": "Brot", "Brot": "Käse"}
+    lines = list(zip(before.split("\r\n"), after.split("\r\n"), strict=True))
+    changed = [(old, new) for old, new in lines if old != new]
+    assert len(changed) == 10
+    for old, new in changed:
+        label = old.split(";")[1]
+        assert new == old.replace(label, swapped[label])
+    assert "\n" not in after.replace("\r\n", "")
+
+
+def test_a_parquet_table_stays_one_or_becomes_csv(cli: Run, labels: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(ROWS, columns=["path", "label"]).assign(size=np.arange(90))
+    frame.to_parquet(tmp_path / "labels.parquet")
+    words = ("corrupt", tmp_path / "labels.parquet", "--rate", "0.3", "--out")
+    for name in ("out.parquet", "out.csv"):
+        assert cli(*words, tmp_path / name).exit_code == 0
+    written = pd.read_parquet(tmp_path / "out.parquet")
+    assert (written["label"] != frame["label"]).sum() == 27
+    assert written.drop(columns="label").equals(frame.drop(columns="label"))
+    assert flips(tmp_path / "out.csv").total() == 27
+    refused = cli("corrupt", labels, "--rate", "0.3", "--out", tmp_path / "other.parquet")
+    assert refused.exit_code == 2
+    assert "is text, not parquet" in refused.stderr

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyclean.base.files import write_text
 from noisyclean.base.randomness import numpy_generator
 from noisyclean.data.arrays import in_class_order, read_array, rows_by_id
 from noisyclean.data.columns import choose_columns, clean_labels
@@ -22,6 +21,7 @@ from noisyclean.data.noise import (
     parse_class_map,
     symmetric,
 )
+from noisyclean.data.rewrite import write_relabelled
 from noisyclean.data.tables import read_table
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import FloatArray, IntArray
@@ -39,6 +39,7 @@ def corrupt(
     out: str | Path,
     map: str = "",
     pred_probs: str | Path | None = None,
+    encoding: str | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
     seed: int = 0,
@@ -53,10 +54,12 @@ def corrupt(
             ``pred_probs`` confuse them; the rate holds in each class that flips, to the nearest image) or
             ``instance-dependent`` (likely confusions flip; needs ``pred_probs``).
         rate: In [0, 1].
-        out: Where the table goes, as UTF-8 with the same delimiter.
+        out: Where the table goes: of the same kind, separators, encoding and line ends; a Parquet or xlsx table also
+            as CSV where ``out`` is named so.
         map: For ``asymmetric``, ``truck=automobile,cat=dog``; each class to the next by default.
         pred_probs: For ``instance-dependent`` and ``asymmetric``, ``pred_probs.npz`` of a run on the same table. For
             the latter, a class flips to each other one in proportion to its mean probability among the class's images.
+        encoding: Of the table, where it is text.
         label_column: Name of the column of labels.
         image_column: Name of the column of paths.
         seed: Of the draw.
@@ -66,13 +69,13 @@ def corrupt(
         ``num_rows``, ``num_changed`` and ``rate``, the share of labels that really changed.
 
     Raises:
-        UsageError: An unknown kind, a rate outside [0, 1], both ``map`` and ``pred_probs``, ``out`` is the input
-            or is there already.
+        UsageError: An unknown kind, a rate outside [0, 1], both ``map`` and ``pred_probs``; or ``out`` is the input,
+            is there already, or is named as another kind of table.
         DataError: The table or the probabilities cannot be used.
     """
     _check(kind, rate, map, pred_probs)
     _refuse_target(Path(out), Path(labels), overwrite=overwrite)
-    table = read_table(Path(labels))
+    table = read_table(Path(labels), encoding=encoding)
     columns = choose_columns(table, image=image_column, label=label_column)
     names = clean_labels(table.frame[columns.label])
     classes = order_classes(names.tolist())
@@ -82,13 +85,13 @@ def corrupt(
         raise DataError(f"{labels}: has one class only, {classes[0]!r}", hint="Labels cannot flip without another.")
     p_NC = None if pred_probs is None else _read_probabilities(Path(pred_probs), table.frame[columns.image], classes)
     noisy_N = _flip(label_N, classes, kind, rate, map, p_NC, generator=numpy_generator(seed, "corrupt", kind))
-    frame = table.frame.copy()
     changed_N = noisy_N != label_N
-    frame.loc[changed_N, columns.label] = np.asarray(classes, dtype=object)[noisy_N[changed_N]]
-    write_text(Path(out), frame.to_csv(index=False, sep=table.delimiter, lineterminator="\n"))
+    column = list(table.frame.columns).index(columns.label)
+    changes = {int(table.row_N[row]): {column: classes[noisy_N[row]]} for row in np.flatnonzero(changed_N)}
+    write_relabelled(table, changes, Path(out))
     return {
         "schema_version": SCHEMA_VERSION,
-        "num_rows": len(frame),
+        "num_rows": len(table.frame),
         "num_changed": int(changed_N.sum()),
         "rate": float(changed_N.mean()),
     }
