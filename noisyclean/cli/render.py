@@ -97,7 +97,7 @@ def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     console.print(table)
 
 
-def same_command(context: typer.Context, *, without: str) -> list[str]:
+def same_command(context: typer.Context, *, without: str = "") -> list[str]:
     """The words of the command that is running, one option left out."""
     words = ["noisyclean", str(context.info_name)]
     for parameter in context.command.params:
