@@ -218,7 +218,7 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
     rows = np.arange(len(table))
     p_N = 1 - posterior_NC[rows, table.label_N]
     suggestion_N: IntArray = posterior_NC.argmax(axis=1)
-    against_N = vote_against(torch.from_numpy(votes_NC), torch.from_numpy(table.label_N), floor=FLOOR).numpy() + 0.0
+    against_N = vote_against(torch.from_numpy(votes_NC), torch.from_numpy(table.label_N), floor=FLOOR).numpy()
     margin_N = -seen.margin_NC[rows, table.label_N]
     rate = float(p_N.mean())
     stats = SampleStats(
