@@ -151,10 +151,8 @@ def _refuse(table: TextTable, path: str | None, *, needs_label: bool) -> NoRetur
 def _advise(table: TextTable, names: list[str], path: str | None, *, needs_label: bool) -> tuple[str, Sequence[str]]:
     """What to do where columns were not found, and the options that do it with the likeliest columns."""
     if any(is_image_name(name) for name in names):
-        return (
-            f"The first line must be a header, and this one looks like a row. Put a header above it: {_header_for(names, table.delimiter)}",
-            (),
-        )
+        header = _header_for(names, table.delimiter)
+        return f"The first line must be a header; this one looks like a row. Put a header above it: {header}", ()
     likely = path or next((name for name in names if is_image_name(table.frame[name].iloc[0])), names[0])
     others = [name for name in names if name != likely]
     if needs_label and not others:
