@@ -68,6 +68,16 @@ def test_unknown_words_are_refused_before_any_work(cli: Run, shapes: Shapes, opt
     assert not (shapes.root / "run").exists()
 
 
+def test_the_summary_has_the_cost_of_every_stage_but_its_own(audited: tuple[Shapes, Path]) -> None:
+    _, run = audited
+    done = {path.parent.name: read_json(path) for path in run.glob("*/done.json")}
+    stages = read_json(run / "summary.json")["stages"]
+    assert list(stages) == ["prepare", "embed", "look", "train-probe", "score"]
+    assert set(stages) == set(done) - {"report"}
+    for name, cost in stages.items():
+        assert cost == {key: done[name][key] for key in ("seconds", "peak_memory_bytes")}
+
+
 def test_scores_have_every_image_in_the_order_of_the_table(audited: tuple[Shapes, Path]) -> None:
     shapes, run = audited
     rows = read(run / "scores.csv")
