@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 
 import noisyclean.nn
 from noisyclean.base.files import read_json
+from noisyclean.base.shell import shell_line
 from noisyclean.nn import create_backbone
 from noisyclean.robust.method import methods
 from tests.conftest import Result, Run, Shapes, make_shapes, write_table
@@ -274,6 +275,9 @@ def test_compare_judges_on_the_test_images_and_else_says_it_cannot(cli: Run, spl
     accuracies = [row["test_accuracy"] for row in compared["rows"]]
     assert accuracies == sorted(accuracies, reverse=True)
     assert compared["verdict"]
+    model, out = split.root / "run" / "model", "predictions.csv"
+    last = done.stderr.splitlines()[-1]
+    assert last == f"next: {shell_line(['noisyclean', 'predict', model, split.images, '--out', out])}"
     silent = train(cli, split, "elr-plus", *budget)
     assert "cannot be judged" in silent.json["comparison"]["verdict"]
     assert silent.json["comparison"]["winner"] is None

@@ -129,7 +129,7 @@ def train(
     else:
         _show(summary)
         console.print(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}", markup=False)
-        next_command("noisyclean", "predict", out / "model", "IMAGES", "--out", "predictions.csv")
+        next_command("noisyclean", "predict", out / "model", images, "--out", "predictions.csv")
     if as_json:
         print_json(summary)
 
