@@ -26,8 +26,16 @@ from safetensors.torch import load_file, save_file
 
 import noisyclean.nn
 from noisyclean.base.files import read_json
+from noisyclean.base.log import Silent
+from noisyclean.base.runtime import choose_runtime
 from noisyclean.base.shell import shell_line
+from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.nn import create_backbone
+from noisyclean.pipeline.fitting import TrainingSet
+from noisyclean.pipeline.preparing import prepare_stage
+from noisyclean.pipeline.rundir import open_run
+from noisyclean.pipeline.testing import split_off_test
+from noisyclean.pipeline.training_plan import TrainPlan
 from noisyclean.robust.method import methods
 from tests.conftest import Result, Run, Shapes, make_shapes, write_table
 
@@ -411,3 +419,28 @@ def test_a_foreign_checkpoint_becomes_a_start(cli: Run, split: Shapes) -> None:
     wrong = cli("import-weights", split.root / "c.pt", "--to", split.root / "b", "--backbone", "resnet18")
     assert wrong.exit_code == 2
     assert "finds 0% of its weights" in wrong.stderr
+
+
+def test_a_test_split_and_its_copies_are_kept_apart(cli: Run, split: Shapes, tmp_path: Path) -> None:
+    rows = list(zip(split.names, split.given, strict=True))
+    copy = split.names[NUM_TRAIN]
+    (split.images / copy).write_bytes((split.images / split.names[0]).read_bytes())
+    table = [(name, label, "train" if row < NUM_TRAIN else "test") for row, (name, label) in enumerate(rows)]
+    write_table(split.labels, table, header=("path", "label", "split"))
+    few = ("--set", "simclr.epochs=1", "--set", "simclr.batch=16", "--set", "budget.passes=3", "--augment", "natural")
+    where = ("train", split.images, split.labels, "--out", tmp_path / "run", "--split-column", "split")
+    done = cli(*where, "--method", "cross-entropy", *few, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert done.json["test"]["num_images"] == 89
+    assert "1 images are also trained on" in done.stderr
+    ingested = read_labels(split.images, split.labels, IngestOptions(split_column="split"))
+    plan = TrainPlan.from_json(read_json(tmp_path / "run" / "plan.json")["plan"])
+    inputs = read_json(tmp_path / "run" / "run.json")["inputs"]
+    with open_run(tmp_path / "run") as run:
+        prepared = prepare_stage(run, ingested, plan.base, inputs=inputs, reporter=Silent())
+    training, test = split_off_test(prepared, reporter=Silent())
+    assert test is not None
+    assert copy not in training.table.image_path_N
+    pixels, label_N = TrainingSet.of(training).on_device(choose_runtime("cpu"))
+    assert len(pixels) == len(label_N) == NUM_TRAIN
+    assert (pixels.images_NHWI.numpy() == training.images_NHWI).all()

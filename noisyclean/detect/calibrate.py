@@ -10,7 +10,7 @@ from scipy.special import expit
 from noisyclean.ops.bells import fit_bells
 from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["Calibration", "calibrate", "class_correlation", "small_class_offsets"]
+__all__ = ["Calibration", "calibrate", "images_of_prior", "small_class_offsets"]
 
 LEAST_DISTANCE = 1.0
 """Distance of the two means, in widths, below which the curves are kept apart by this much: without it a nearly clean
@@ -58,7 +58,7 @@ def small_class_offsets(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray
     p_N = expit(log_odds_N)
     common = float(p_N.mean())
     num_C, sum_C = np.bincount(label_N), np.bincount(label_N, weights=p_N)
-    added = _images_of_prior(p_N, label_N)
+    added = images_of_prior(p_N, label_N)
     offset_C = np.zeros(len(num_C))
     for given in np.flatnonzero(num_C):
         shrunk = (sum_C[given] + added * common) / (num_C[given] + added)
@@ -66,17 +66,7 @@ def small_class_offsets(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray
     return offset_C
 
 
-def class_correlation(log_odds_N: FloatArray, label_N: IntArray) -> float:
-    """How much of the variance of being wrong lies between the given classes (intraclass correlation), in (0, 1].
-
-    Args:
-        log_odds_N: That each label is wrong.
-        label_N: Given class indices.
-    """
-    return 1 / (_images_of_prior(expit(log_odds_N), label_N) + 1)
-
-
-def _images_of_prior(p_N: FloatArray, label_N: IntArray) -> float:
+def images_of_prior(p_N: FloatArray, label_N: IntArray) -> float:
     """How many images at the common rate a beta prior is worth, by the method of moments; at most all there are.
 
     The variance between classes is what is left of the spread of their rates after that of drawing so few images

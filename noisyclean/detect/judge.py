@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from noisyclean.detect.calibrate import calibrate, class_correlation
+from noisyclean.detect.calibrate import calibrate
 from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
 from noisyclean.errors import UsageError
+from noisyclean.ops.bells import fit_bells
 from noisyclean.ops.pooling import HALF, balance_classes, margins, plausible_shares, pool_opinions
-from noisyclean.types import BoolArray, Evidence, FloatArray
+from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray
 
 __all__ = ["Judged", "fair_opinion", "judge"]
 
@@ -18,9 +19,10 @@ TRUST_NETS = 3.0
 """Weight of the trained nets against the left-out classifier's 1; ``docs/methods/detection.md`` says why."""
 LEAST_HELD_OUT = 50
 """Images the nets did not learn from below which they say nothing of the rest."""
-MOST_TURNS = 6
-SAME_BELIEF = 0.02
-"""Change of the belief in uneven classes below which it is settled."""
+READINGS = (HALF, 0.0, 0.25, 0.75, 1.0)
+"""How much of the labels' unevenness may be believed; the first where nothing speaks clearly for another."""
+CLEARLY = 1.1
+"""How many times as far another reading must set right and wrong labels apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +38,11 @@ class Judged:
 
 
 def judge(evidence: Evidence) -> Judged:
-    """Judge every label; the answer says how much of the labels' unevenness to believe, until both agree.
+    """Judge every label, under the class shares that make most sense of the labels.
 
-    Noise that takes its share of every true class moves labels from the large classes to the small ones: error rates of
-    given classes then differ widely, and the classes are about as uneven as their labels. Where those error rates are
-    alike, the classes are more even.
+    Noise that takes its share of every true class moves labels from the large classes to the small ones, and noise that
+    takes one class for another makes even classes uneven. Which it was shows in the answer: under the right shares the
+    right and the wrong labels stand further apart. It was so on every uneven set tried (``docs/log.md``).
 
     Args:
         evidence: With at least one opinion, ``log_p_NC`` or ``outside_log_p_NC``.
@@ -48,14 +50,16 @@ def judge(evidence: Evidence) -> Judged:
     Raises:
         UsageError: There is none.
     """
-    believed = HALF
-    for _ in range(MOST_TURNS):
-        judged = _judge_believing(evidence, believed)
-        found = min(1.0, HALF + class_correlation(judged.log_odds_N, evidence.label_N))
-        if abs(found - believed) < SAME_BELIEF:
-            break
-        believed = found
-    return judged
+    readings = [_judge_believing(evidence, believed) for believed in READINGS]
+    distances = [_distance(reading, evidence.label_N) for reading in readings]
+    distances[0] *= CLEARLY
+    return readings[int(np.argmax(distances))]
+
+
+def _distance(judged: Judged, label_N: IntArray) -> float:
+    """Of the bells of right and of wrong labels, in their width."""
+    against_N = -margins(judged.log_p_NC, label_N)
+    return fit_bells(against_N, share=judged.rate.rate, is_share_free=True).distance
 
 
 def _judge_believing(evidence: Evidence, believed: float) -> Judged:

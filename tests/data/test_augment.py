@@ -130,3 +130,11 @@ def test_oriented_views_never_flip_and_gray_views_keep_gray() -> None:
     gray = images(32, 8)[..., :1].expand(32, 8, 8, 3)
     got = apply_view(gray, view_of(strong(colour=False), 32, 8), size_px=8)
     assert torch.allclose(got[:, 0], got[:, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [8, 9, 32])
+def test_shifted_views_of_small_images_are_finite(side: int) -> None:
+    draw = torch.Generator().manual_seed(0)
+    view = sample_view(weak(), 500, side, side, generator=draw)
+    x = apply_view(torch.full((500, side, side, 3), 255, dtype=torch.uint8), view, size_px=side)
+    assert torch.allclose(x, torch.ones(()), atol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from noisyclean.data.contrast import contrasts
 
@@ -18,3 +19,8 @@ def test_one_colour_has_none() -> None:
     images = np.zeros((1, 6, 6, 3), dtype=np.uint8)
     images[..., 0] = 255
     assert contrasts(images).tolist() == [0.0]
+
+
+def test_a_large_flat_picture_has_no_contrast() -> None:
+    picture = np.broadcast_to(np.array([200, 201, 202], dtype=np.uint8), (2, 1024, 1024, 3))
+    assert contrasts(picture) == pytest.approx(0, abs=1e-9)

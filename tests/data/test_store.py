@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,9 @@ def test_opening_reads_without_rights_to_the_file(shapes: Shapes, tmp_path: Path
     before = np.array(opened.images_NHWI[0])
     opened.images_NHWI[0] = 0
     assert (open_store(tmp_path / "store").images_NHWI[0] == before).all()
+
+
+def test_decoding_threads_leave_the_filters_of_warnings_alone(shapes: Shapes, tmp_path: Path) -> None:
+    before = list(warnings.filters)
+    build_store(tmp_path / "store", files_of(shapes), MAPPING, threads=4, reporter=Silent())
+    assert warnings.filters == before

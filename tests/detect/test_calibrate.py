@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from noisyclean.detect.calibrate import calibrate, class_correlation, small_class_offsets
+from noisyclean.detect.calibrate import calibrate, images_of_prior, small_class_offsets
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
 
@@ -94,11 +94,11 @@ def test_classes_of_one_rate_are_drawn_together_as_far_as_can_be() -> None:
     assert small_class_offsets(log_odds, label)[1] == 0
 
 
-def test_the_class_correlation_is_that_of_the_rates_drawn() -> None:
+def test_the_prior_is_worth_as_many_images_as_the_rates_were_drawn_with() -> None:
     draw = np.random.default_rng(0)
     rate_C = draw.beta(2.0, 6.0, 400)  # a beta prior of eight images
     label = np.repeat(np.arange(400), 60)
-    log_odds = np.where(draw.random(len(label)) < rate_C[label], 30.0, -30.0)
-    assert class_correlation(log_odds, label) == pytest.approx(1 / 9, rel=0.15)
-    assert class_correlation(log_odds, draw.permutation(label)) < 0.005
-    assert class_correlation(np.where(label < 100, 30.0, -30.0), label) == pytest.approx(1.0, abs=0.02)
+    p = (draw.random(len(label)) < rate_C[label]).astype(float)
+    assert images_of_prior(p, label) == pytest.approx(8, rel=0.17)
+    assert images_of_prior(p, draw.permutation(label)) > 200
+    assert images_of_prior((label < 100).astype(float), label) == pytest.approx(0, abs=0.02)

@@ -42,15 +42,16 @@ def test_a_handful_of_images_gives_a_rate_and_an_interval(num: int) -> None:
     assert 0 <= found.low <= found.rate <= found.high <= 1
 
 
-def test_bells_that_stand_apart_are_counted_within_the_interval() -> None:
+def test_the_further_bells_stand_apart_the_more_their_shares_count() -> None:
     draw = np.random.default_rng(3)
     is_wrong = draw.random(5_000) < 0.2
     start = RateEstimate(rate=0.16, low=0.12, high=0.24)
     apart = count_if_apart(start, draw.normal(0, 1, 5_000) + 8 * is_wrong)
     assert apart.rate == pytest.approx(is_wrong.mean(), abs=0.003)
     assert count_if_apart(start, draw.normal(0, 1, 5_000) + 2 * is_wrong) == start
-    narrow = RateEstimate(rate=0.1, low=0.08, high=0.12)
-    assert count_if_apart(narrow, draw.normal(0, 1, 5_000) + 8 * is_wrong).rate == 0.12
+    between = count_if_apart(start, draw.normal(0, 1, 5_000) + 5 * is_wrong)
+    assert start.rate < between.rate < is_wrong.mean()
+    assert between.low < apart.low < apart.high < between.high
 
 
 def test_two_weak_opinions_that_agree_cap_the_rate() -> None:

@@ -92,3 +92,11 @@ def test_more_features_than_samples_do_not_give_the_label_away() -> None:
     got = leave_out_predictions(system, system.rotate(z), target, 1e-3)
     agreement = (got.argmax(dim=1) == target.argmax(dim=1)).double().mean()
     assert 0.2 < agreement < 0.8
+
+
+def test_a_group_of_all_samples_is_told_nothing_of_its_labels(data: tuple[Tensor, Tensor]) -> None:
+    z, target = data
+    system = fit(z, target)
+    everyone = [torch.arange(NUM)]
+    found = leave_out_predictions(system, system.rotate(z), target, PENALTY, everyone)
+    assert torch.allclose(found, target.mean(dim=0).expand(NUM, CLASSES))

@@ -89,3 +89,12 @@ def test_without_disagreement_nothing_is_asymmetric_and_two_classes_always_are()
     label = torch.arange(10) % 2
     assert not is_asymmetric(label, label, 2)
     assert is_asymmetric(1 - label, label, 2)
+
+
+def test_a_few_disagreements_a_class_say_nothing_of_symmetry() -> None:
+    draw = torch.Generator().manual_seed(0)
+    predicted = torch.arange(1_000) % 100
+    flips = torch.rand(1_000, generator=draw) < 0.1
+    label = torch.where(flips, (predicted + torch.randint(1, 100, (1_000,), generator=draw)) % 100, predicted)
+    assert not is_asymmetric(predicted, label, 100)
+    assert is_asymmetric(predicted % 10, torch.where(flips, (predicted + 1) % 10, predicted % 10), 10)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from noisyclean.base.contract import Contract
+from noisyclean.errors import UsageError
 from noisyclean.robust.contracts import METHOD_CONTRACTS, Candidate
 from noisyclean.robust.method import methods
+from noisyclean.robust.methods.dividemix import DivideMixSettings
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "dividemix": {
@@ -40,3 +42,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def test_keeps_the_contract(name: str, contract: Contract[Candidate]) -> None:
     for changes in ({}, VARIANTS[name]):
         contract.check(Candidate(methods.get(name), changes))
+
+
+def test_a_warm_up_that_leaves_nothing_to_divide_is_refused() -> None:
+    with pytest.raises(UsageError, match="none is left to divide") as raised:
+        DivideMixSettings(epochs=4, warmup_epochs=4)
+    assert "robust.warmup_epochs" in raised.value.hint
+    assert DivideMixSettings(epochs=1).epochs == 1

@@ -44,7 +44,7 @@ class DivideMixSettings(Schedule):
     num_nets: int = 2
     """2 as published; 1 divides for itself."""
     warmup_epochs: int = -1
-    """Epochs on all given labels; negative is half of all."""
+    """Epochs on all given labels; negative is three quarters of all."""
     batch: int = 64
     """Labelled rows in a step, and as many unlabelled ones."""
     lr: float = 0.02
@@ -119,7 +119,8 @@ class DivideMix:
         self.runtime = runtime
         self.seed = seed
         self.num_epochs = settings.epochs
-        self.num_warmup_epochs = settings.warmup_epochs if settings.warmup_epochs >= 0 else settings.epochs // 2
+        planned = min(round(WARMUP_SHARE * settings.epochs), settings.epochs - 1)
+        self.num_warmup_epochs = settings.warmup_epochs if settings.warmup_epochs >= 0 else planned
         self.batches = [
             ShuffledBatches(
                 len(data.train_T), 2 * settings.batch, device=runtime.device, seed=seed, key=("dividemix", index)
@@ -159,7 +160,6 @@ class DivideMix:
         settings = DivideMixSettings(
             num_nets=1,
             epochs=epochs,
-            warmup_epochs=min(round(WARMUP_SHARE * epochs), epochs - 1),
             batch=max(2, facts.batch // 2),
             lr=facts.rate,
             divide_every=max(1, epochs // 20),

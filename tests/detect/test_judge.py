@@ -1,0 +1,41 @@
+"""What the labels' unevenness is taken for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from noisyclean.detect.judge import judge
+from noisyclean.types import Evidence, FloatArray, IntArray
+
+NUM, CLASSES = 3_000, 3
+
+
+def confident_opinion(true_N: IntArray, draw: np.random.Generator) -> FloatArray:
+    """Right about every image, at odds of about ten to one."""
+    p_NC = 0.05 + 0.1 * draw.random((len(true_N), CLASSES))
+    p_NC[np.arange(len(true_N)), true_N] += 1
+    log_p_NC: FloatArray = np.log(p_NC / p_NC.sum(axis=1, keepdims=True))
+    return log_p_NC
+
+
+@pytest.mark.parametrize("num", [90, NUM])
+def test_a_third_of_one_class_taken_for_another_is_found_and_counted(num: int) -> None:
+    draw = np.random.default_rng(0)
+    true_N = np.arange(num) % CLASSES
+    label_N = true_N.copy()
+    label_N[np.flatnonzero(true_N == 1)[::3]] = 2
+    is_wrong_N = label_N != true_N
+    judged = judge(Evidence(label_N=label_N, num_classes=CLASSES, log_p_NC=confident_opinion(true_N, draw)))
+    assert judged.rate.low <= is_wrong_N.mean() <= judged.rate.high
+    assert judged.rate.rate == pytest.approx(is_wrong_N.mean(), abs=0.01)
+    assert ((judged.log_odds_N > 0) == is_wrong_N).all()
+
+
+def test_a_tail_with_errors_in_every_true_class_is_left_uneven() -> None:
+    draw = np.random.default_rng(1)
+    true_N = np.repeat(np.arange(CLASSES), (2_000, 900, 100))
+    label_N = np.where(draw.random(NUM) < 0.2, (true_N + draw.integers(1, CLASSES, NUM)) % CLASSES, true_N)
+    judged = judge(Evidence(label_N=label_N, num_classes=CLASSES, log_p_NC=confident_opinion(true_N, draw)))
+    assert judged.rate.rate == pytest.approx((label_N != true_N).mean(), abs=0.01)
+    assert ((judged.log_odds_N > 0) == (label_N != true_N)).mean() > 0.99
