@@ -6,6 +6,7 @@ so ``import noisyclean`` costs nothing.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from noisyclean.pipeline.diff import diff as diff
     from noisyclean.pipeline.doctor import doctor as doctor
     from noisyclean.pipeline.evaluate import evaluate as evaluate
-    from noisyclean.pipeline.export import export_run as export_run
+    from noisyclean.pipeline.export import export as export
     from noisyclean.pipeline.import_weights import import_weights as import_weights
     from noisyclean.pipeline.predict import predict as predict
     from noisyclean.pipeline.review import review as review
@@ -34,7 +35,7 @@ _HOMES = {
     "diff": "noisyclean.pipeline.diff",
     "doctor": "noisyclean.pipeline.doctor",
     "evaluate": "noisyclean.pipeline.evaluate",
-    "export_run": "noisyclean.pipeline.export",
+    "export": "noisyclean.pipeline.export",
     "import_weights": "noisyclean.pipeline.import_weights",
     "predict": "noisyclean.pipeline.predict",
     "review": "noisyclean.pipeline.review",
@@ -52,7 +53,7 @@ __all__ = [
     "diff",
     "doctor",
     "evaluate",
-    "export_run",
+    "export",
     "import_weights",
     "predict",
     "review",
@@ -65,10 +66,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'noisyclean' has no attribute {name!r}")
-    import importlib
-
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+importlib.import_module("noisyclean.export")  # a docstring; binds the name here, once
+del globals()["export"]  # so that noisyclean.export is the verb (docs/decisions/0008-export-is-the-verb.md)

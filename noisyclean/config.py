@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 __all__ = [
+    "AUGMENTS",
     "PRESETS",
     "BudgetConfig",
     "EmbedConfig",
@@ -55,6 +56,8 @@ REASON_NAMES = {"prepare.size_px": "size", "prepare.black": "depth", "prepare.wh
 
 Preset = Literal["quick", "standard", "thorough", "paper"]
 PRESETS: tuple[str, ...] = get_args(Preset)
+AUGMENTS = ("auto", "natural", "grey", "oriented", "none")
+"""Kinds of images that ``--augment`` knows views for; ``auto`` measures which it is."""
 Way = Literal["train", "frozen", "given"]
 """Where opinions on the labels come from: nets trained here, frozen features, or arrays that were given."""
 

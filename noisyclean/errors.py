@@ -10,6 +10,7 @@ NoisycleanError              1   our bug, unless a subclass says otherwise
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 __all__ = ["DataError", "EnvironmentProblem", "Interrupted", "NoisycleanError", "QualityGateFailed", "UsageError"]
@@ -21,14 +22,16 @@ class NoisycleanError(Exception):
     Args:
         message: What is wrong and where, in one sentence.
         hint: What to do about it; printed on a line of its own.
+        options: Words that mend it when added to the same command.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", options: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.options = tuple(options)
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message

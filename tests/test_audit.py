@@ -56,6 +56,28 @@ def test_finds_most_of_the_errors_and_writes_every_file(audited: tuple[Shapes, P
     assert len(flagged & wrong) > 0.5 * len(flagged)
 
 
+@pytest.mark.parametrize(
+    ("option", "choices"), [("--augment", "auto, natural, grey, oriented, none"), ("--preset", "quick")]
+)
+def test_unknown_words_are_refused_before_any_work(cli: Run, shapes: Shapes, option: str, choices: str) -> None:
+    shapes.labels.write_text("not even read", encoding="utf-8")
+    refused = audit(cli, shapes, option, "foo")
+    assert refused.exit_code == 2
+    assert f"{option} foo: unknown" in refused.stderr
+    assert f"Choose one of {choices}" in refused.stderr
+    assert not (shapes.root / "run").exists()
+
+
+def test_the_summary_has_the_cost_of_every_stage_but_its_own(audited: tuple[Shapes, Path]) -> None:
+    _, run = audited
+    done = {path.parent.name: read_json(path) for path in run.glob("*/done.json")}
+    stages = read_json(run / "summary.json")["stages"]
+    assert list(stages) == ["prepare", "embed", "look", "train-probe", "score"]
+    assert set(stages) == set(done) - {"report"}
+    for name, cost in stages.items():
+        assert cost == {key: done[name][key] for key in ("seconds", "peak_memory_bytes")}
+
+
 def test_scores_have_every_image_in_the_order_of_the_table(audited: tuple[Shapes, Path]) -> None:
     shapes, run = audited
     rows = read(run / "scores.csv")

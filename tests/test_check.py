@@ -74,6 +74,7 @@ def test_a_signal_with_the_wrong_sign_learns_why(cli: Run, tmp_path: Path) -> No
     assert "the area under the ROC curve is 0.0" in broken[0]["found"]
     assert "Is the sign the wrong way round?" in done.stderr
     assert "1 of 7 contracts are broken" in done.stderr
+    assert "next:" not in done.stderr
 
 
 def test_a_method_is_checked(cli: Run, tmp_path: Path) -> None:

@@ -156,3 +156,18 @@ def test_truth_that_lacks_images_is_refused(cli: Run, judged: tuple[Shapes, Path
     done = cli("evaluate", run, "--truth", some)
     assert done.exit_code == 3
     assert "has no row for 231" in done.stderr
+
+
+def test_a_truth_of_other_classes_is_refused_and_one_of_mostly_others_doubted(
+    cli: Run, judged: tuple[Shapes, Path], tmp_path: Path
+) -> None:
+    shapes, run = judged
+    for known, exit_code in ((0, 3), (60, 0), (120, 0)):
+        labels = [*shapes.true[:known], *(f"new {name}" for name in shapes.true[known:])]
+        truth = write_table(tmp_path / "truth.csv", list(zip(shapes.names, labels, strict=True)))
+        done = cli("evaluate", run, "--truth", truth)
+        assert done.exit_code == exit_code
+        assert ("25% of its labels are of the run's classes" in done.stderr) == (known == 60)
+        if exit_code:
+            assert f"in it: {', '.join(sorted(set(labels)))}" in done.stderr
+            assert f"in the run: {', '.join(sorted(CLASSES))}" in done.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ PAIRS = {
     "diff": (diff.diff, noisyclean.diff),
     "doctor": (doctor.doctor, noisyclean.doctor),
     "evaluate": (evaluate.evaluate, noisyclean.evaluate),
-    "export_run": (export.export, noisyclean.export_run),
+    "export": (export.export, noisyclean.export),
     "import_weights": (import_weights.import_weights, noisyclean.import_weights),
     "predict": (predict.predict, noisyclean.predict),
     "review": (review.review, noisyclean.review),
@@ -73,3 +75,13 @@ def test_every_public_verb_is_compared() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'audti'"):
         noisyclean.audti  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "before", ["import noisyclean", "import noisyclean.export.bundle", "from noisyclean.export import bundle"]
+)
+def test_export_is_the_verb_whatever_was_imported_of_its_room(before: str) -> None:
+    code = f"{before}\nfrom noisyclean import export\nimport noisyclean as library\n"
+    code += "print(library.export is export, export.__module__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "noisyclean.pipeline.export"]

@@ -28,6 +28,7 @@ import noisyclean.nn
 from noisyclean.base.files import read_json
 from noisyclean.base.log import Silent
 from noisyclean.base.runtime import choose_runtime
+from noisyclean.base.shell import shell_line
 from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.fitting import TrainingSet
@@ -255,6 +256,7 @@ def test_every_start(cli: Run, split: Shapes) -> None:
         (("--set", "robust.epoch=3"), "did you mean epochs"),
         (("--set", "robust.drop_epochs=3"), "must be a list of int"),
         (("--preset", "fast"), "--preset fast: unknown"),
+        (("--augment", "foo"), "Choose one of auto, natural, grey, oriented, none."),
     ],
 )
 def test_mistakes_are_explained(cli: Run, split: Shapes, words: tuple[str, ...], message: str) -> None:
@@ -285,6 +287,9 @@ def test_compare_judges_on_the_test_images_and_else_says_it_cannot(cli: Run, spl
     accuracies = [row["test_accuracy"] for row in compared["rows"]]
     assert accuracies == sorted(accuracies, reverse=True)
     assert compared["verdict"]
+    model, out = split.root / "run" / "model", "predictions.csv"
+    last = done.stderr.splitlines()[-1]
+    assert last == f"next: {shell_line(['noisyclean', 'predict', model, split.images, '--out', out])}"
     silent = train(cli, split, "elr-plus", *budget)
     assert "cannot be judged" in silent.json["comparison"]["verdict"]
     assert silent.json["comparison"]["winner"] is None

@@ -173,7 +173,7 @@ def _digits(folder: Path, kinds: Sequence[str], seeds: Sequence[int]) -> list[_P
         write_text(folder / f"{name}.csv", part.to_csv(index=False, lineterminator="\n"))
     labels = {(kind, seed): folder / f"{kind}-{seed}.csv" for kind in kinds for seed in seeds}
     for (kind, seed), path in labels.items():
-        corrupt(folder / "train.csv", kind=kind, rate=NOISE_RATE, seed=seed, out=path)
+        corrupt(folder / "train.csv", kind=kind, rate=NOISE_RATE, seed=seed, out=path, overwrite=True)
     return [
         _Problem(
             name=kind,

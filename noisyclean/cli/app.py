@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from noisyclean.cli import (
     audit,
@@ -28,7 +27,7 @@ from noisyclean.cli import (
     train,
 )
 from noisyclean.cli.launch import follow_if_called
-from noisyclean.cli.render import print_error
+from noisyclean.cli.render import next_command, print_error, same_command
 from noisyclean.errors import NoisycleanError
 
 __all__ = ["app", "main"]
@@ -45,15 +44,17 @@ app = typer.Typer(
 )
 
 
-def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn our errors into one line, a hint and an exit code."""
+class Verb(TyperCommand):
+    """A command whose errors become one line, a hint and an exit code."""
 
-    @functools.wraps(body)
-    def run(*args: Any, **kwargs: Any) -> Any:
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
         try:
-            return body(*args, **kwargs)
+            return super().invoke(ctx)
         except NoisycleanError as error:
             print_error(error.message, error.hint)
+            if error.options and set(error.options) & {name for item in self.params for name in item.opts}:
+                next_command(*same_command(ctx), *error.options)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             print_error("stopped", "The same command continues.")
@@ -69,8 +70,6 @@ def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
                 "NOISYCLEAN_DEBUG=1 shows where. Nothing is lost: the same command continues.",
             )
             raise typer.Exit(1) from error
-
-    return run
 
 
 def _version(asked: bool) -> None:
@@ -91,24 +90,24 @@ def _top(
 protocols = typer.Typer(
     help="Measure noisyclean: speed against other software, trainings against each other.", no_args_is_help=True
 )
-protocols.command("speed")(_guarded(bench.speed))
-protocols.command("training")(_guarded(bench.training))
+protocols.command("speed", cls=Verb)(bench.speed)
+protocols.command("training", cls=Verb)(bench.training)
 
-app.command("demo", rich_help_panel=EVERYDAY)(_guarded(demo.demo))
-app.command("audit", rich_help_panel=EVERYDAY)(_guarded(audit.audit))
-app.command("review", rich_help_panel=EVERYDAY)(_guarded(review.review))
-app.command("train", rich_help_panel=EVERYDAY)(_guarded(train.train))
-app.command("predict", rich_help_panel=EVERYDAY)(_guarded(predict.predict))
-app.command("score", rich_help_panel=HAND_OVER)(_guarded(score.score))
-app.command("diff", rich_help_panel=HAND_OVER)(_guarded(diff.diff))
-app.command("export", rich_help_panel=HAND_OVER)(_guarded(export.export))
-app.command("import-weights", rich_help_panel=HAND_OVER)(_guarded(import_weights.import_weights))
-app.command("evaluate", rich_help_panel=RESEARCH)(_guarded(evaluate.evaluate))
-app.command("corrupt", rich_help_panel=RESEARCH)(_guarded(corrupt.corrupt))
-app.command("check", rich_help_panel=RESEARCH)(_guarded(check.check))
+app.command("demo", rich_help_panel=EVERYDAY, cls=Verb)(demo.demo)
+app.command("audit", rich_help_panel=EVERYDAY, cls=Verb)(audit.audit)
+app.command("review", rich_help_panel=EVERYDAY, cls=Verb)(review.review)
+app.command("train", rich_help_panel=EVERYDAY, cls=Verb)(train.train)
+app.command("predict", rich_help_panel=EVERYDAY, cls=Verb)(predict.predict)
+app.command("score", rich_help_panel=HAND_OVER, cls=Verb)(score.score)
+app.command("diff", rich_help_panel=HAND_OVER, cls=Verb)(diff.diff)
+app.command("export", rich_help_panel=HAND_OVER, cls=Verb)(export.export)
+app.command("import-weights", rich_help_panel=HAND_OVER, cls=Verb)(import_weights.import_weights)
+app.command("evaluate", rich_help_panel=RESEARCH, cls=Verb)(evaluate.evaluate)
+app.command("corrupt", rich_help_panel=RESEARCH, cls=Verb)(corrupt.corrupt)
+app.command("check", rich_help_panel=RESEARCH, cls=Verb)(check.check)
 app.add_typer(protocols, name="bench", rich_help_panel=RESEARCH)
-app.command("list", rich_help_panel=RESEARCH)(_guarded(listing.list_plugins))
-app.command("doctor", rich_help_panel=RESEARCH)(_guarded(doctor.doctor))
+app.command("list", rich_help_panel=RESEARCH, cls=Verb)(listing.list_plugins)
+app.command("doctor", rich_help_panel=RESEARCH, cls=Verb)(doctor.doctor)
 
 
 def main() -> None:

@@ -34,10 +34,10 @@ def check(
             f"{row['name']} {row['promise']}? No: {row['found']}.", style="bold", markup=False, soft_wrap=True
         )
         console.print(f"    {row['lesson']}", markup=False, soft_wrap=True)
-    next_command("noisyclean", *(("check", plugin) if broken else ("list", "--plugin", plugin)))
     if as_json:
         print_json(found)
     if broken:
         raise DataError(
             f"{len(broken):,} of {len(found['results']):,} contracts are broken", hint="What is said above mends them."
         )
+    next_command("noisyclean", "list", "--plugin", plugin)

@@ -22,14 +22,20 @@ def corrupt(
     rate: Annotated[float, typer.Option(help="Share of labels, in 0 to 1.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Where the table goes.", show_default=False)],
     map: Annotated[
-        str, typer.Option(help="For asymmetric: truck=automobile,cat=dog.", show_default="to the next")
+        str, typer.Option(help="For asymmetric: truck=automobile,cat=dog.", show_default="each class to the next")
     ] = "",
     pred_probs: Annotated[
-        Path | None, typer.Option(help="For instance-dependent: pred_probs.npz of an audit.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="For instance-dependent, and for asymmetric as it confuses classes: pred_probs.npz of an audit.",
+            show_default=False,
+        ),
     ] = None,
+    encoding: options.Encoding = None,
     label_column: options.LabelColumn = None,
     image_column: options.ImageColumn = None,
     seed: options.Seed = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out whatever it holds.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Put known errors into a label table."""
@@ -42,9 +48,11 @@ def corrupt(
         out=out,
         map=map,
         pred_probs=pred_probs,
+        encoding=encoding,
         label_column=label_column,
         image_column=image_column,
         seed=seed,
+        overwrite=overwrite,
     )
     console.print(f"{result['num_changed']:,} of {result['num_rows']:,} labels changed ({result['rate']:.1%})")
     next_command("noisyclean", "audit", "IMAGES", out, "--out", "RUN")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import console, next_command, print_json, print_table
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
 
 __all__ = ["evaluate", "show_figures"]
 
@@ -23,7 +23,7 @@ def evaluate(
     """Compare an audit with the true labels."""
     from noisyclean.pipeline.evaluate import evaluate as run_evaluate
 
-    figures = run_evaluate(run, truth=truth, plots=plots)
+    figures = run_evaluate(run, truth=truth, plots=plots, reporter=Terminal())
     show_figures(figures)
     if plots:
         console.print(f"open {figures['plots']} to see the pictures", markup=False, soft_wrap=True)

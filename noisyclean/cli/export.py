@@ -40,9 +40,9 @@ def export(
     as_json: options.Json = False,
 ) -> None:
     """Hand the flagged images over to annotators, or the model to other software."""
-    from noisyclean.pipeline.export import export_run
+    from noisyclean.pipeline.export import export as run_export
 
-    result = export_run(run, to=to, out=out, overwrite=overwrite, reporter=Terminal())
+    result = run_export(run, to=to, out=out, overwrite=overwrite, reporter=Terminal())
     path = result["path"]
     if to in RETURNED:
         console.print(f"{path}: {result['num_images']:,} flagged images", markup=False, soft_wrap=True)

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table, words_for
 
 __all__ = ["predict"]
 
 
 def predict(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(help="A model folder such as RUN/model.", show_default=False)],
     images: Annotated[Path, typer.Argument(help="A folder of images, or a table of paths.", show_default=False)],
     labels: Annotated[
@@ -47,6 +48,11 @@ def predict(
     print_table("predicted", [(row["name"], f"{row['num_images']:,}") for row in largest])
     bad = f", {found['num_bad']:,} cannot be read: {found['bad']}" if found["bad"] else ""
     console.print(f"{found['num_images']:,} images in {out}{bad}", markup=False)
-    next_command("noisyclean", "score", "RUN", "NEW.csv")
+    folder = images if images.is_dir() else images.parent
+    told = ("--label-column", "predicted_label", *words_for(context, "strip_prefix"))
+    next_run = out.with_name(f"{out.stem}-audit")
+    if next_run.resolve().is_relative_to(folder.resolve()):  # IMAGES is never written to
+        next_run = folder.resolve().with_name(next_run.name)
+    next_command("noisyclean", "audit", folder, out, *told, "--out", next_run)
     if as_json:
         print_json(found)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import typer
     from rich.progress import Progress, TaskID
 
-__all__ = ["Terminal", "next_command", "print_error", "print_json", "print_table", "same_command"]
+__all__ = ["Terminal", "next_command", "print_error", "print_json", "print_table", "same_command", "words_for"]
 
 console = Console(stderr=True, highlight=False)
 
@@ -97,14 +97,20 @@ def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     console.print(table)
 
 
-def same_command(context: typer.Context, *, without: str) -> list[str]:
+def same_command(context: typer.Context, *, without: str = "") -> list[str]:
     """The words of the command that is running, one option left out."""
-    words = ["noisyclean", str(context.info_name)]
+    names = [str(parameter.name) for parameter in context.command.params]
+    return ["noisyclean", str(context.info_name), *words_for(context, *(name for name in names if name != without))]
+
+
+def words_for(context: typer.Context, *names: str) -> list[str]:
+    """The words by which some parameters were given to the command that is running; none for those that were not."""
+    words: list[str] = []
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
-        value = context.params.get(str(parameter.name))
-        if parameter.name == without or source is None or source.name != "COMMANDLINE":
+        if parameter.name not in names or source is None or source.name != "COMMANDLINE":
             continue
+        value = context.params.get(str(parameter.name))
         name = [] if parameter.param_type_name == "argument" else [parameter.opts[0]]
         values = value if isinstance(value, list | tuple) else [value]
         words += name if value is True else [str(word) for item in values for word in (*name, item)]

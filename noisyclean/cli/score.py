@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json
+from noisyclean.cli.render import Terminal, console, next_command, print_json, words_for
 from noisyclean.errors import QualityGateFailed
 
 __all__ = ["score"]
 
 
 def score(
+    context: typer.Context,
     run: options.Run,
     new: Annotated[Path, typer.Argument(help="Table of new images and labels, or a folder per class.")],
     *,
@@ -53,7 +54,6 @@ def score(
         reporter=Terminal(),
     )
     console.print(found["verdict"], style="bold", markup=False)
-    next_command("noisyclean", "audit", "IMAGES", "ALL.csv", "--reuse", run, "--out", run.with_name(f"{run.name}-2"))
     if as_json:
         print_json(found)
     if not found["passed"]:
@@ -62,3 +62,7 @@ def score(
             f"{rate:.1%} of the labels are probably wrong, more than the {fail_above:.1%} allowed",
             hint=f"{found['out']} lists them, the worst with the highest p_mislabeled.",
         )
+    table = () if new.is_dir() else (new,)
+    told = words_for(context, "encoding", "image_column", "label_column", "class_level", "strip_prefix", "max_bad")
+    next_run = run.with_name(f"{run.name}-2")
+    next_command("noisyclean", "audit", found["images"], *table, *told, "--reuse", run, "--out", next_run)

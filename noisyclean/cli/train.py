@@ -130,7 +130,7 @@ def train(
         _show(summary)
         console.print(f"{summary['num_flagged']:,} labels are flagged in {out / summary['scores']}", markup=False)
         console.print(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}", markup=False)
-        next_command("noisyclean", "predict", out / "model", "IMAGES", "--out", "predictions.csv")
+        next_command("noisyclean", "predict", out / "model", images, "--out", "predictions.csv")
     if as_json:
         print_json(summary)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -68,13 +69,15 @@ def choose_columns(
         annotator: Column that says whose label a row is.
 
     Raises:
-        DataError: No usual name is there; the message shows the header and three rows.
+        DataError: No usual name is there; the message shows the header, three rows and the options to add.
         UsageError: A named column is not there.
     """
-    image = image_column_of(table, image)
+    path = _path_column(table, image)
     labels = _named_labels(table, label) or _usual_labels(table)
+    if path is None or not labels:
+        _refuse(table, path, needs_label=not labels)
     return Columns(
-        image=image,
+        image=path,
         label=labels[0],
         more_labels=labels[1:],
         group=_named(table, group, "--group-column"),
@@ -90,11 +93,7 @@ def image_column_of(table: TextTable, asked: str | None = None) -> str:
         DataError: No usual name is there.
         UsageError: The one asked for is not there.
     """
-    return (
-        _named(table, asked, "--image-column")
-        or _first_match(table.frame, IMAGE_NAMES)
-        or _missing(table, "image", "--image-column")
-    )
+    return _path_column(table, asked) or _refuse(table, None, needs_label=False)
 
 
 def clean_labels(cells: pd.Series) -> StrArray:
@@ -102,6 +101,10 @@ def clean_labels(cells: pd.Series) -> StrArray:
     return cells.map({cell: unicodedata.normalize("NFC", cell.strip()) for cell in cells.unique()}).to_numpy(
         dtype=object
     )
+
+
+def _path_column(table: TextTable, asked: str | None) -> str | None:
+    return _named(table, asked, "--image-column") or _first_match(table.frame, IMAGE_NAMES)
 
 
 def _named(table: TextTable, name: str | None, option: str) -> str | None:
@@ -129,20 +132,46 @@ def _usual_labels(table: TextTable) -> tuple[str, ...]:
     if usual is not None:
         return (usual,)
     wide = tuple(name for name in table.frame.columns if WIDE_NAME.fullmatch(name))
-    return wide if len(wide) > 1 else (_missing(table, "label", "--label-column"),)
+    return wide if len(wide) > 1 else ()
 
 
-def _missing(table: TextTable, what: str, option: str) -> NoReturn:
+def _refuse(table: TextTable, path: str | None, *, needs_label: bool) -> NoReturn:
+    """Show the table, and say which options name the columns that were not found."""
     names = [str(name) for name in table.frame.columns]
-    example = names[0 if what == "image" else -1]
-    several = [name for name in names if name.casefold().startswith((*LABEL_NAMES, *ANNOTATOR_NAMES))]
-    hint = f"Name it: {option} '{example}' (or one of the others). The first line must be a header."
+    missing = [*(["image"] if path is None else []), *(["label"] if needs_label else [])]
+    hint, options = _advise(table, names, path, needs_label=needs_label)
+    raise DataError(
+        f"{table.path}: no {' and no '.join(missing)} column among {', '.join(names)}\n"
+        f"{table.description}\n{_preview(table.frame)}",
+        hint=hint,
+        options=options,
+    )
+
+
+def _advise(table: TextTable, names: list[str], path: str | None, *, needs_label: bool) -> tuple[str, Sequence[str]]:
+    """What to do where columns were not found, and the options that do it with the likeliest columns."""
     if any(is_image_name(name) for name in names):
-        hint = "The first line must be a header such as path,label; this one looks like a row."
-    elif what == "label" and len(several) > 1:
-        words = shell_line([option, ",".join(several)])
-        hint = f"Name it: {option} '{several[0]}'. If each annotator has one: {words}"
-    raise DataError(f"{table.path}: no {what} column among {', '.join(names)}\n{_preview(table.frame)}", hint=hint)
+        header = _header_for(names, table.delimiter)
+        return f"The first line must be a header; this one looks like a row. Put a header above it: {header}", ()
+    likely = path or next((name for name in names if is_image_name(table.frame[name].iloc[0])), names[0])
+    others = [name for name in names if name != likely]
+    if needs_label and not others:
+        return "There is one column only; the table needs a path and a label for each image.", ()
+    options = [] if path is not None else ["--image-column", likely]
+    options += ["--label-column", others[-1]] if needs_label else []
+    hint = f"Name {'them' if len(options) > 2 else 'it'} (or others): {shell_line(options)}"
+    several = [name for name in names if name.casefold().startswith((*LABEL_NAMES, *ANNOTATOR_NAMES))]
+    if needs_label and len(several) > 1:
+        hint += f". If each annotator has one: {shell_line(['--label-column', ','.join(several)])}"
+    return hint, options
+
+
+def _header_for(row: list[str], delimiter: str) -> str:
+    """A header for a table whose first row is this one."""
+    path = next(place for place, cell in enumerate(row) if is_image_name(cell))
+    label = next((place for place in reversed(range(len(row))) if place != path), None)
+    names = {path: "path", label: "label"}
+    return delimiter.join(names.get(place, f"column {place + 1}") for place in range(len(row)))
 
 
 def _first_match(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:

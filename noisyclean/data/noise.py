@@ -9,7 +9,15 @@ import numpy as np
 from noisyclean.errors import UsageError
 from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["KINDS", "asymmetric", "instance_dependent", "parse_class_map", "symmetric"]
+__all__ = [
+    "KINDS",
+    "asymmetric",
+    "estimated_flips",
+    "instance_dependent",
+    "mapped_flips",
+    "parse_class_map",
+    "symmetric",
+]
 
 KINDS = ("symmetric", "symmetric-including-true", "asymmetric", "instance-dependent")
 
@@ -36,16 +44,53 @@ def symmetric(
     return noisy_N
 
 
-def asymmetric(
-    label_N: IntArray, class_map: Mapping[int, int], rate: float, *, generator: np.random.Generator
-) -> IntArray:
-    """Flip each sample of a mapped class to the class it maps to, with probability ``rate``.
+def asymmetric(label_N: IntArray, flips_CC: FloatArray, rate: float, *, generator: np.random.Generator) -> IntArray:
+    """Flip exactly ``round(rate * size)`` samples of each class, to classes drawn from its row.
+
+    Args:
+        label_N: Class indices.
+        flips_CC: Where the samples of a class go; rows sum to 1, or to 0 where the class stays as it is, and the
+            diagonal is 0.
+        rate: Share of samples flipped, in [0, 1].
+        generator: Source of randomness.
 
     Deviations: DivideMix draws ``int(rate * N)`` candidates over all samples and flips those that are mapped; the
-    expected rate within a mapped class is the same.
+    expected rate within a mapped class is the same, but there it is met by chance only.
     """
-    target_N = np.asarray([class_map.get(int(label), int(label)) for label in label_N], dtype=np.int64)
-    return np.where(generator.random(len(label_N)) < rate, target_N, label_N)
+    noisy_N = label_N.copy()
+    for index in np.flatnonzero(flips_CC.sum(axis=1) > 0):
+        rows = np.flatnonzero(label_N == index)
+        rows = generator.choice(rows, size=round(rate * len(rows)), replace=False)
+        noisy_N[rows] = generator.choice(len(flips_CC), size=len(rows), p=flips_CC[index])
+    return noisy_N
+
+
+def mapped_flips(class_map: Mapping[int, int], num_classes: int) -> FloatArray:
+    """For :func:`asymmetric`: each mapped class goes to the one it maps to, shape (C, C)."""
+    flips_CC = np.zeros((num_classes, num_classes))
+    for source, target in class_map.items():
+        flips_CC[source, target] = float(source != target)
+    return flips_CC
+
+
+def estimated_flips(label_N: IntArray, p_NC: FloatArray) -> FloatArray:
+    """For :func:`asymmetric`: each class goes where its images are confused, shape (C, C).
+
+    Row c is the mean probability of every other class among the images of class c, normalised off the diagonal; evenly
+    over the others where they have no probability at all.
+
+    Args:
+        label_N: Class indices.
+        p_NC: A classifier's probabilities; rows sum to 1.
+    """
+    num_classes = p_NC.shape[1]
+    flips_CC = np.zeros((num_classes, num_classes))
+    np.add.at(flips_CC, label_N, p_NC)
+    flips_CC /= np.maximum(np.bincount(label_N, minlength=num_classes), 1)[:, None]
+    flips_CC += 1e-12
+    np.fill_diagonal(flips_CC, 0)
+    normalised_CC: FloatArray = flips_CC / flips_CC.sum(axis=1, keepdims=True)
+    return normalised_CC
 
 
 def instance_dependent(label_N: IntArray, p_NC: FloatArray, rate: float, *, generator: np.random.Generator) -> IntArray:

@@ -65,4 +65,4 @@ def vote_against(p_NC: Tensor, label_N: Tensor, *, floor: float = 1e-2) -> Tenso
     Deviations: the published code also clamps at 0.99; we do not, so full agreement is exactly 0.
     """
     vote_N = p_NC.gather(1, label_N[:, None]).squeeze(1)
-    return -vote_N.clamp(min=floor).log()
+    return 0 - vote_N.clamp(min=floor).log()  # not -0 for full agreement

@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from noisyclean.base.files import write_text
 from noisyclean.base.randomness import numpy_generator
+from noisyclean.data.arrays import in_class_order, read_array, rows_by_id
 from noisyclean.data.columns import choose_columns, clean_labels
 from noisyclean.data.ingest import order_classes
-from noisyclean.data.noise import KINDS, asymmetric, instance_dependent, parse_class_map, symmetric
+from noisyclean.data.noise import (
+    KINDS,
+    asymmetric,
+    estimated_flips,
+    instance_dependent,
+    mapped_flips,
+    parse_class_map,
+    symmetric,
+)
+from noisyclean.data.rewrite import write_relabelled
 from noisyclean.data.tables import read_table
 from noisyclean.errors import DataError, UsageError
-from noisyclean.types import FloatArray, IntArray, StrArray
+from noisyclean.types import FloatArray, IntArray
 
 __all__ = ["corrupt"]
 
@@ -29,81 +39,113 @@ def corrupt(
     out: str | Path,
     map: str = "",
     pred_probs: str | Path | None = None,
+    encoding: str | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Inject label noise; every row, column and their order stay, only labels change.
 
     Args:
         labels: The table.
         kind: ``symmetric`` (another class: the rate is the share of wrong labels), ``symmetric-including-true`` (any
-            class, as DivideMix and C2D count), ``asymmetric`` (mapped classes flip) or ``instance-dependent`` (likely
-            confusions flip; needs ``pred_probs``).
+            class, as DivideMix and C2D count), ``asymmetric`` (classes flip to the ones they map to, or as
+            ``pred_probs`` confuse them; the rate holds in each class that flips, to the nearest image) or
+            ``instance-dependent`` (likely confusions flip; needs ``pred_probs``).
         rate: In [0, 1].
-        out: Where the table goes, as UTF-8 with the same delimiter.
+        out: Where the table goes: of the same kind, separators, encoding and line ends; a Parquet or xlsx table also
+            as CSV where ``out`` is named so.
         map: For ``asymmetric``, ``truck=automobile,cat=dog``; each class to the next by default.
-        pred_probs: For ``instance-dependent``, ``pred_probs.npz`` of a run on the same table.
+        pred_probs: For ``instance-dependent`` and ``asymmetric``, ``pred_probs.npz`` of a run on the same table. For
+            the latter, a class flips to each other one in proportion to its mean probability among the class's images.
+        encoding: Of the table, where it is text.
         label_column: Name of the column of labels.
         image_column: Name of the column of paths.
         seed: Of the draw.
+        overwrite: Replace ``out`` whatever it holds.
 
     Returns:
         ``num_rows``, ``num_changed`` and ``rate``, the share of labels that really changed.
 
     Raises:
-        UsageError: An unknown kind, a rate outside [0, 1], or ``out`` is the input.
+        UsageError: An unknown kind, a rate outside [0, 1], both ``map`` and ``pred_probs``; or ``out`` is the input,
+            is there already, or is named as another kind of table.
         DataError: The table or the probabilities cannot be used.
     """
-    if kind not in KINDS:
-        raise UsageError(f"--kind {kind}: unknown", hint=f"Choose one of {', '.join(KINDS)}.")
-    if not 0 <= rate <= 1:
-        raise UsageError(f"--rate {rate}: must lie in [0, 1]")
-    if Path(out).resolve() == Path(labels).resolve():
-        raise UsageError("--out is the input table", hint="Name another file; the clean labels are worth keeping.")
-    table = read_table(Path(labels))
+    _check(kind, rate, map, pred_probs)
+    _refuse_target(Path(out), Path(labels), overwrite=overwrite)
+    table = read_table(Path(labels), encoding=encoding)
     columns = choose_columns(table, image=image_column, label=label_column)
     names = clean_labels(table.frame[columns.label])
     classes = order_classes(names.tolist())
     index_of = {name: index for index, name in enumerate(classes)}
     label_N: IntArray = np.asarray([index_of[name] for name in names], dtype=np.int64)
-    generator = numpy_generator(seed, "corrupt", kind)
-    if kind == "asymmetric":
-        noisy_N = asymmetric(label_N, parse_class_map(map, classes), rate, generator=generator)
-    elif kind == "instance-dependent":
-        p_NC = _read_probabilities(pred_probs, table.frame[columns.image].to_numpy(dtype=object), classes)
-        noisy_N = instance_dependent(label_N, p_NC, rate, generator=generator)
-    else:
-        noisy_N = symmetric(
-            label_N, len(classes), rate, including_true=kind == "symmetric-including-true", generator=generator
-        )
-    frame = table.frame.copy()
+    if len(classes) == 1:
+        raise DataError(f"{labels}: has one class only, {classes[0]!r}", hint="Labels cannot flip without another.")
+    p_NC = None if pred_probs is None else _read_probabilities(Path(pred_probs), table.frame[columns.image], classes)
+    noisy_N = _flip(label_N, classes, kind, rate, map, p_NC, generator=numpy_generator(seed, "corrupt", kind))
     changed_N = noisy_N != label_N
-    frame.loc[changed_N, columns.label] = np.asarray(classes, dtype=object)[noisy_N[changed_N]]
-    write_text(Path(out), frame.to_csv(index=False, sep=table.delimiter, lineterminator="\n"))
+    column = list(table.frame.columns).index(columns.label)
+    changes = {int(table.row_N[row]): {column: classes[noisy_N[row]]} for row in np.flatnonzero(changed_N)}
+    write_relabelled(table, changes, Path(out))
     return {
         "schema_version": SCHEMA_VERSION,
-        "num_rows": len(frame),
+        "num_rows": len(table.frame),
         "num_changed": int(changed_N.sum()),
         "rate": float(changed_N.mean()),
     }
 
 
-def _read_probabilities(path: str | Path | None, image_path_N: StrArray, classes: tuple[str, ...]) -> FloatArray:
-    if path is None:
+def _check(kind: str, rate: float, map: str, pred_probs: str | Path | None) -> None:
+    """Refuse options that cannot work."""
+    if kind not in KINDS:
+        raise UsageError(f"--kind {kind}: unknown", hint=f"Choose one of {', '.join(KINDS)}.")
+    if not 0 <= rate <= 1:
+        raise UsageError(f"--rate {rate}: must lie in [0, 1]")
+    if map and pred_probs is not None:
+        raise UsageError("--map and --pred-probs: both say which classes flip to which", hint="Leave one of them out.")
+    if kind == "instance-dependent" and pred_probs is None:
         raise UsageError(
             "--kind instance-dependent needs --pred-probs", hint="Give pred_probs.npz of an audit of this table."
         )
-    with np.load(path, allow_pickle=False) as arrays:
-        row_of = {name: row for row, name in enumerate(arrays["image_path"].tolist())}
-        stored_classes, p_NC = tuple(arrays["classes"].tolist()), arrays["p_NC"]
-    missing = [name for name in image_path_N if name not in row_of]
-    if missing or stored_classes != classes:
-        raise DataError(
-            f"{path}: belongs to another table ({missing[0]!r} is not in it)"
-            if missing
-            else f"{path}: has other classes than the table"
+
+
+def _refuse_target(out: Path, labels: Path, *, overwrite: bool) -> None:
+    if out.resolve() == labels.resolve():
+        raise UsageError("--out is the input table", hint="Name another file; the clean labels are worth keeping.")
+    if out.exists() and not overwrite:
+        raise UsageError(f"--out {out}: is there already", hint="Name another --out, or add --overwrite.")
+
+
+def _flip(
+    label_N: IntArray,
+    classes: tuple[str, ...],
+    kind: str,
+    rate: float,
+    map: str,
+    p_NC: FloatArray | None,
+    *,
+    generator: np.random.Generator,
+) -> IntArray:
+    """The labels with noise of a kind."""
+    if kind == "asymmetric":
+        flips_CC = (
+            mapped_flips(parse_class_map(map, classes), len(classes))
+            if p_NC is None
+            else estimated_flips(label_N, p_NC)
         )
-    rows: IntArray = np.asarray([row_of[name] for name in image_path_N], dtype=np.int64)
-    picked: FloatArray = p_NC[rows]
+        return asymmetric(label_N, flips_CC, rate, generator=generator)
+    if kind == "instance-dependent":
+        assert p_NC is not None, "checked"
+        return instance_dependent(label_N, p_NC, rate, generator=generator)
+    including_true = kind == "symmetric-including-true"
+    return symmetric(label_N, len(classes), rate, including_true=including_true, generator=generator)
+
+
+def _read_probabilities(path: Path, image_path_N: pd.Series, classes: tuple[str, ...]) -> FloatArray:
+    given = in_class_order(read_array(path), classes)
+    if given.id_M is None or given.columns is None:
+        raise DataError(f"{path}: names no images or no classes", hint="Give pred_probs.npz of an audit of this table.")
+    picked: FloatArray = given.values_MD[rows_by_id(given, image_path_N.to_numpy(dtype=object))]
     return picked

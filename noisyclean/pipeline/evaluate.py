@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.base.files import write_text
+from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.columns import choose_columns, clean_labels
+from noisyclean.data.ingest import order_classes
 from noisyclean.data.tables import read_table
 from noisyclean.errors import DataError
 from noisyclean.ops.metrics import detection_metrics, expected_calibration_error, precision_recall_at
@@ -23,7 +25,9 @@ PICTURES = "evaluation"
 """Folder of the pictures, in the run."""
 
 
-def evaluate(run: str | Path, *, truth: str | Path, plots: bool = False) -> dict[str, Any]:
+def evaluate(
+    run: str | Path, *, truth: str | Path, plots: bool = False, reporter: Reporter | None = None
+) -> dict[str, Any]:
     """Compare a run's scores with the true labels.
 
     Args:
@@ -31,6 +35,7 @@ def evaluate(run: str | Path, *, truth: str | Path, plots: bool = False) -> dict
         truth: Table with a path and the true label of each image; paths as the audit's table gave them.
         plots: Also draw pictures into ``RUN/evaluation/``: ``index.html`` shows them all, and each is an SVG file. What
             an earlier call drew is replaced.
+        reporter: Hears about doubts.
 
     Returns:
         ``auroc``, ``average_precision``, ``precision_at_k`` and ``recall_at_k`` for k = the number of wrong labels,
@@ -42,12 +47,13 @@ def evaluate(run: str | Path, *, truth: str | Path, plots: bool = False) -> dict
 
     Raises:
         UsageError: The run is no audit, or not finished.
-        DataError: Truth lacks images of the run.
+        DataError: Truth lacks images of the run, or has none of its classes.
     """
     finished = open_finished(Path(run))
     root, summary, scores = finished.root, finished.summary, finished.scores
     scores = scores[scores["p_mislabeled"] != ""]
     true_label = true_labels(scores["image_path"], Path(truth))
+    _compare_classes(Path(truth), true_label, finished.classes, reporter or Silent())
     given, suggested = scores["given_label"].to_numpy(), scores["suggested_label"].to_numpy()
     is_wrong_N = given != true_label
     p_N = scores["p_mislabeled"].astype(float).to_numpy()
@@ -114,6 +120,27 @@ def true_labels(paths: pd.Series, truth: Path) -> np.ndarray:
             hint="Truth must name the images as the audited table did.",
         )
     return np.asarray([by_path[path] for path in paths], dtype=object)
+
+
+def _compare_classes(truth: Path, true_label: np.ndarray, classes: tuple[str, ...], reporter: Reporter) -> None:
+    """Doubt a truth that is mostly of other classes than the run, and refuse one that has none of them.
+
+    Raises:
+        DataError: No class is in both.
+    """
+    others = order_classes(true_label.tolist())
+    if set(others).isdisjoint(classes):
+        raise DataError(
+            f"{truth}: has none of the run's classes\nin it: {', '.join(others)}\nin the run: {', '.join(classes)}",
+            hint="Truth must name the classes as the audited table did.",
+        )
+    share = float(np.isin(true_label, classes).mean())
+    if share < 0.5:
+        unknown = [name for name in others if name not in classes]
+        reporter.warn(
+            f"{truth}: {share:.0%} of its labels are of the run's classes; all others, such as {unknown[0]!r}, "
+            "count as wrong labels that no suggestion can hit"
+        )
 
 
 def _of_ranking(p_N: FloatArray, is_wrong_N: BoolArray, flagged_N: BoolArray) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""``export``: hand a finished run's results over in another form.
-
-The function is ``export_run``, because ``noisyclean.export`` is a package.
-"""
+"""``export``: hand a finished run's results over in another form."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from noisyclean.pipeline.finished import open_finished
 from noisyclean.pipeline.rundir import refuse_inside
 from noisyclean.pipeline.subset import flagged_subset
 
-__all__ = ["export_run"]
+__all__ = ["export"]
 
 SCHEMA_VERSION = 1
 
@@ -44,7 +41,7 @@ FORMS = {
 ONNX = "onnx"
 
 
-def export_run(
+def export(
     run: str | Path,
     *,
     to: str,

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from noisyclean.base.files import read_json, write_json
 from noisyclean.base.runtime import NO_FLOAT64, choose_runtime
-from noisyclean.config import PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, Way, overlay
+from noisyclean.config import AUGMENTS, PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, Way, overlay
 from noisyclean.data.augment import weak
 from noisyclean.data.depth import choose_window
 from noisyclean.engine.inference import evaluation_views
@@ -46,7 +46,11 @@ AnyPlan = TypeVar("AnyPlan", bound=_Writable)
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
-    """What the user asked for; a run keeps its plan for as long as this stays the same."""
+    """What the user asked for; a run keeps its plan for as long as this stays the same.
+
+    Raises:
+        UsageError: An unknown preset or kind of views.
+    """
 
     preset: str = "standard"
     budget_s: float | None = None
@@ -67,6 +71,12 @@ class PlanRequest:
     use_unlabelled: bool = False
     """Whether pre-training is shown the other images too."""
     overrides: Mapping[str, Mapping[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("preset", PRESETS), ("augment", AUGMENTS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise UsageError(f"--{name} {value}: unknown", hint=f"Choose one of {', '.join(known)}.")
 
 
 def settle_plan(
@@ -111,10 +121,8 @@ def decide_plan(request: PlanRequest, table: LabelTable, *, num_unlabelled: int 
         num_unlabelled: Other images that pre-training may be shown.
 
     Raises:
-        UsageError: An unknown preset or start, or an override of something that is not there.
+        UsageError: An unknown start, or an override of something that is not there.
     """
-    if request.preset not in PRESETS:
-        raise UsageError(f"--preset {request.preset}: unknown", hint=f"Choose one of {', '.join(PRESETS)}.")
     runtime = choose_runtime(request.device)
     if runtime.device.type == "mps":
         raise UsageError(f"--device mps: {NO_FLOAT64}", hint="Use --device cpu; predict works on mps.")

@@ -19,7 +19,7 @@ from noisyclean.pipeline.detecting import Scored
 from noisyclean.pipeline.learning import Learned
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import Stage, run_stage, written_before
+from noisyclean.pipeline.stage import run_stage, written_before
 from noisyclean.report.flags import flag_table, flagged_rows, score_table, to_csv
 from noisyclean.report.html import render_page
 from noisyclean.report.verdict import summarise
@@ -53,7 +53,6 @@ def report_stage(
         reporter: Hears about the progress.
         compare: Says what changed since an earlier run, once ``scores.csv`` is written.
     """
-    stages = {stage.name: stage for stage in (prepared.stage, learned.stage, scored.stage)}
 
     def work(_: Path) -> list[Path]:
         summary = summarise(
@@ -63,7 +62,7 @@ def report_stage(
             inputs=prepared.facts,
             notes=[*prepared.notes, *learned.notes],
             plan=plan.to_json(),
-            stages={name: _cost(stage) for name, stage in stages.items()},
+            stages=run.costs,
         )
         outputs = [
             _write_flagged(run, prepared, scored),
@@ -161,7 +160,3 @@ def _arrays(path: Path, prepared: Prepared, **arrays: FloatArray) -> Path:
 def _text(path: Path, text: str) -> Path:
     write_text(path, text)
     return path
-
-
-def _cost(stage: Stage) -> dict[str, float]:
-    return {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes}

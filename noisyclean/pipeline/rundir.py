@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class RunDir:
     """A directory that holds one run of one verb on one set of inputs."""
 
     root: Path
+    costs: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
+    """Seconds and peak memory of each stage that was asked for since it was opened, also of those that were done."""
 
     def stage_folder(self, name: str) -> Path:
         """Where a stage keeps its files."""

@@ -78,7 +78,8 @@ def score(
         reporter: Hears about messages and progress.
 
     Returns:
-        Counts, the estimated share of wrong labels, and ``passed``: whether it is at most ``fail_above``.
+        Counts, the estimated share of wrong labels, ``passed``: whether it is at most ``fail_above``, and ``images``:
+        the folder the images were looked for in.
 
     Raises:
         UsageError: The run is not finished, or ``out`` would replace something else.
@@ -108,7 +109,8 @@ def score(
     stats = _judge(finished, select_rows(ingested.table, usable_N), seen)
     write_text(target, to_csv(score_table(ingested.table, stats, usable_N)))
     _list_unusable(ingested, problem_N, target, reporter)
-    return _summary(stats, ingested, target, int((~usable_N).sum()), fail_above)
+    found = _summary(stats, ingested, target, int((~usable_N).sum()), fail_above)
+    return found | {"images": str(folder)}
 
 
 def _refuse_target(finished: FinishedRun, images: Path, out: Path) -> None:
@@ -219,7 +221,7 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
     rows = np.arange(len(table))
     p_N = 1 - posterior_NC[rows, table.label_N]
     suggestion_N: IntArray = posterior_NC.argmax(axis=1)
-    against_N = vote_against(torch.from_numpy(votes_NC), torch.from_numpy(table.label_N), floor=FLOOR).numpy() + 0.0
+    against_N = vote_against(torch.from_numpy(votes_NC), torch.from_numpy(table.label_N), floor=FLOOR).numpy()
     margin_N = -seen.margin_NC[rows, table.label_N]
     rate = float(p_N.mean())
     stats = SampleStats(

@@ -83,7 +83,7 @@ def run_stage(
     done = _read(folder / DONE)
     reason = _why_again(run, done, identity, mark, may_be_edited)
     if done is not None and not reason:
-        return Stage(name, folder, mark, done["seconds"], done["peak_memory_bytes"], was_done=True)
+        return _noted(run, Stage(name, folder, mark, done["seconds"], done["peak_memory_bytes"], was_done=True))
     if reason:
         reporter.say(f"{name}: again, because {reason}")
     _begin(folder, mark, anew=done is not None)
@@ -100,7 +100,7 @@ def run_stage(
         "reason": reason or "first time",
     }
     write_json(folder / DONE, record)
-    return Stage(name, folder, mark, seconds, peak, was_done=False)
+    return _noted(run, Stage(name, folder, mark, seconds, peak, was_done=False))
 
 
 def stage_outputs(run: RunDir, name: str) -> list[Path]:
@@ -123,6 +123,11 @@ def peak_memory_bytes() -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _noted(run: RunDir, stage: Stage) -> Stage:
+    run.costs[stage.name] = {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes}
+    return stage
 
 
 def _begin(folder: Path, mark: str, *, anew: bool) -> None:

@@ -18,7 +18,7 @@ from noisyclean.pipeline.detecting import outside_signals
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.pipeline.stage import run_stage
 from noisyclean.pipeline.testing import Tested, TestSet, test_model
 from noisyclean.pipeline.training import METRICS, Trained, digest
 from noisyclean.pipeline.training_plan import TrainPlan
@@ -74,7 +74,7 @@ def training_report_stage(
             scores=_scores_path(main.job.name),
             notes=main.record["notes"],
             plan=plan.to_json(),
-            stages={one.stage.name: _cost(one.stage) for one in trained} | {"prepare": _cost(prepared.stage)},
+            stages=run.costs,
         )
         outputs = [_write_scores(run, name, prepared, stats[name]) for name in stats]
         outputs += _write_model(run.root / "model", main, prepared, plan, summary)
@@ -172,7 +172,3 @@ def _write_model(
     )
     write_text(folder / "README.md", model_card(summary, architecture=plan.base.backbone))
     return [*files, folder / "README.md"]
-
-
-def _cost(stage: Stage) -> dict[str, float]:
-    return {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes}

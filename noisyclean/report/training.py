@@ -45,7 +45,7 @@ def summarise_training(
         scores: Where in the run the labels' scores are.
         notes: What the method decided on the way.
         plan: The plan, JSON-like.
-        stages: Seconds and peak memory of each stage.
+        stages: Seconds and peak memory of each stage; the report's own, not known yet, stand in ``report/done.json``.
     """
     given_C = np.bincount(table.label_N, minlength=table.num_classes)
     flagged_C = np.bincount(table.label_N[stats.flagged_N], minlength=table.num_classes)

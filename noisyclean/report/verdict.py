@@ -53,7 +53,7 @@ def summarise(
         inputs: What was read and how, JSON-like.
         notes: What was noticed while decoding.
         plan: The plan, JSON-like.
-        stages: Seconds and peak memory of each stage.
+        stages: Seconds and peak memory of each stage; the report's own, not known yet, stand in ``report/done.json``.
     """
     given_C = np.bincount(table.label_N, minlength=table.num_classes)
     flagged_C = np.bincount(table.label_N[stats.flagged_N], minlength=table.num_classes)

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noisyclean.data.noise import asymmetric, instance_dependent, parse_class_map, symmetric
+from noisyclean.data.noise import (
+    asymmetric,
+    estimated_flips,
+    instance_dependent,
+    mapped_flips,
+    parse_class_map,
+    symmetric,
+)
 from noisyclean.errors import UsageError
 
 LABEL = np.arange(5000) % 10
@@ -24,12 +31,35 @@ def test_symmetric_noise_including_the_truth_spares_a_tenth() -> None:
     assert (noisy != LABEL).mean() == pytest.approx(0.8 * 0.9, abs=0.01)
 
 
-def test_asymmetric_noise_touches_mapped_classes_only() -> None:
-    noisy = asymmetric(LABEL, {3: 5, 9: 1}, 0.4, generator=np.random.default_rng(0))
+@given(st.floats(0, 1), st.integers(0, 99))
+def test_asymmetric_noise_has_the_rate_in_each_mapped_class_and_touches_no_other(rate: float, seed: int) -> None:
+    flips = mapped_flips({3: 5, 9: 1, 4: 4}, 10)
+    noisy = asymmetric(LABEL, flips, rate, generator=np.random.default_rng(seed))
     changed = noisy != LABEL
-    assert set(LABEL[changed]) == {3, 9}
-    assert set(noisy[changed & (LABEL == 3)]) == {5}
-    assert changed[LABEL == 9].mean() == pytest.approx(0.4, abs=0.05)
+    for source, target in ((3, 5), (9, 1)):
+        assert changed[source == LABEL].sum() == round(rate * 500)
+        assert set(noisy[changed & (source == LABEL)]) <= {target}
+    assert not changed[(LABEL != 3) & (LABEL != 9)].any()
+
+
+def test_estimated_flips_are_mean_probabilities_off_the_diagonal() -> None:
+    label = np.asarray([0, 0, 1, 2])
+    p = np.asarray([[0.6, 0.4, 0], [0.2, 0.6, 0.2], [0.5, 0.25, 0.25], [0, 0, 1]])
+    expected = np.asarray([[0, 5 / 6, 1 / 6], [2 / 3, 0, 1 / 3], [0.5, 0.5, 0]])
+    assert np.allclose(estimated_flips(label, p), expected)
+
+
+def test_estimated_noise_goes_where_classes_are_confused() -> None:
+    p = np.full((len(LABEL), 10), 0.0)
+    p[np.arange(len(LABEL)), LABEL] = 0.6
+    p[np.arange(len(LABEL)), (LABEL + 1) % 10] = 0.3
+    p[np.arange(len(LABEL)), (LABEL + 5) % 10] = 0.1
+    noisy = asymmetric(LABEL, estimated_flips(LABEL, p), 0.4, generator=np.random.default_rng(0))
+    changed = noisy != LABEL
+    step = (noisy - LABEL)[changed] % 10
+    assert (np.bincount(LABEL[changed]) == 200).all()
+    assert set(step) == {1, 5}
+    assert (step == 1).mean() == pytest.approx(0.75, abs=0.04)
 
 
 def test_instance_dependent_noise_follows_the_temptation() -> None:

@@ -96,9 +96,13 @@ def test_a_guessed_encoding_is_doubted_where_no_path_is_found(case: Case, encodi
 
 
 def test_a_table_without_a_header(case: Case) -> None:
-    done = case.check(case.table(rows_of().partition("\n")[2]))
+    rows = rows_of(";").partition("\n")[2]
+    done = case.check(case.table(rows))
     assert done.exit_code == 3
     assert "this one looks like a row" in done.stderr
+    assert "UTF-8, separated by ';'" in done.stderr
+    header = done.stderr.rstrip().rpartition("Put a header above it: ")[2]
+    assert case.check(case.table(f"{header}\n{rows}")).exit_code == 0
 
 
 def test_a_column_for_each_annotator_under_other_names(case: Case) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import unicodedata
 from pathlib import Path
 
@@ -70,8 +71,8 @@ def test_readable_tables(case: Case, content: bytes, said: str) -> None:
         pytest.param(b"path,label\n", 3, "has no rows", id="header alone"),
         pytest.param(b"\xff\x81\x8d\x90" * 9, 3, "the text is not UTF-8 or cp1252", id="no text at all"),
         pytest.param(rows_of().encode() + b"\x81\x8d", 3, "--encoding", id="undecodable bytes in the middle"),
-        pytest.param(b"a,b\n1,2\n3,4\n5,6\n", 3, "no image column among a, b", id="no usual names"),
-        pytest.param(b"path,b\n00.png,cat\n", 3, "--label-column 'b'", id="no label column: the command to type"),
+        pytest.param(b"a,b\n1,2\n3,4\n5,6\n", 3, "no image and no label column among a, b", id="no usual names"),
+        pytest.param(b"path,b\n00.png,cat\n", 3, "--label-column b", id="no label column: the command to type"),
         pytest.param(b"path,label\n00.png,cat,oh\n", 3, "row 2 has 3 cells, the header has 2", id="a row too long"),
         pytest.param(b'path,label\n00.png,"cat\n01.png,dog\n', 3, "unexpected end of data", id="a quote left open"),
         pytest.param(b"path,label\n00.png,cat\n01.png,cat\n", 3, "only one class (cat)", id="one class"),
@@ -93,14 +94,36 @@ def test_refused_tables(case: Case, content: bytes, exit_code: int, said: str) -
     assert not (case.root / "run").exists()
 
 
-def test_three_rows_are_shown_where_no_column_is_found(case: Case) -> None:
-    done = case.check(case.table("photo,kind\n00.png,cat\n01.png,dog\n"))
-    assert "00.png" in done.stderr
-    assert "--image-column 'photo'" in done.stderr
-    again = case.check(
-        case.table(PLAIN.replace("path,label", "photo,kind")), "--image-column", "photo", "--label-column", "kind"
-    )
-    assert again.exit_code == 0
+@pytest.mark.parametrize(
+    ("content", "said", "options"),
+    [
+        (
+            PLAIN.replace("path,label", "my photo,kind"),
+            "no image and no label column among my photo, kind",
+            ("--image-column", "my photo", "--label-column", "kind"),
+        ),
+        (
+            WITH_É.replace("path,label", "Path;Klasse").replace(",", ";").encode("cp1252"),
+            "no label column among Path, Klasse",
+            ("--label-column", "Klasse"),
+        ),
+    ],
+    ids=["both", "label"],
+)
+def test_where_no_column_is_found_the_command_to_type_is_printed(
+    case: Case, content: str | bytes, said: str, options: tuple[str, ...]
+) -> None:
+    table = case.table(content)
+    done = case.check(table)
+    assert said in done.stderr
+    assert f"12 rows, {'cp1252' if isinstance(content, bytes) else 'UTF-8'}, separated by" in done.stderr
+    assert all(f"0{row}.png" in done.stderr for row in range(3))
+    before, _, command = done.stderr.rstrip().rpartition("next: ")
+    assert shlex.join(options) in before
+    words = shlex.split(command)
+    asked = [str(case.images), str(table), "--out", str(case.root / "run"), "--dry-run", "--json"]
+    assert words == ["noisyclean", "audit", *asked, *options]
+    assert case.cli(*words[1:]).exit_code == 0
 
 
 def test_an_unknown_column_or_encoding_is_a_usage_error(case: Case) -> None:

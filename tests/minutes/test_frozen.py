@@ -35,7 +35,7 @@ def test_a_model_of_ours_judges_without_training(cli: Run, shapes: Shapes, audit
     _, earlier = audited
     done = audit(cli, shapes, f"local-dir:{earlier / 'model'}", "--json")
     assert done.exit_code == 0, done.stderr
-    assert set(done.json["stages"]) == {"prepare", "frozen", "score"}
+    assert set(done.json["stages"]) == {"prepare", "start", "frozen", "score"}
     assert done.json["plan"]["prepare"]["size_px"] == 16
     assert is_right(shapes) > 0.8
     before = read_json(earlier / "model" / "config.json")["pretrained_cfg"]

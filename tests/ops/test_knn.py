@@ -110,3 +110,9 @@ def test_neighbours_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.M
     among = neighbours_among(z_ND[:50], z_ND, num_neighbours=9, own_row_M=torch.arange(50))
     alone, _ = nearest_neighbours(z_ND, num_neighbours=9)
     assert torch.equal(among, alone[:50])
+
+
+def test_full_agreement_is_zero_and_not_minus_zero() -> None:
+    against = vote_against(torch.eye(3), torch.arange(3))
+    assert (against == 0).all()
+    assert not torch.signbit(against).any()
