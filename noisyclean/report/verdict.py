@@ -21,16 +21,16 @@ def verdict_sentence(num_images: int, stats: SampleStats) -> str:
     """What the audit found, in one sentence."""
     num_flagged = int(stats.flagged_N.sum())
     num_unknown = int((stats.issue_N == NOT_RECOGNISABLE).sum())
-    if num_unknown and not num_flagged:
-        return (
-            f"Nothing can be told about these labels: the {num_unknown:,} of {num_images:,} images that something "
-            "speaks against are of classes that are not recognisable."
-        )
     interval = f"95 % interval {stats.noise.low:.1%} to {stats.noise.high:.1%}"
     rate = f"{stats.noise.rate:.1%} of the labels are wrong ({interval})"
     if stats.noise.rate < LOOKS_CLEAN:
         tail = f"{num_flagged:,} of {num_images:,} images are worth a look" if num_flagged else "nothing was flagged"
         return f"Your labels look clean: about {rate}; {tail}."
+    if num_unknown and not num_flagged:
+        return (
+            f"Nothing can be told about these labels: the {num_unknown:,} of {num_images:,} images that something "
+            "speaks against are of classes that are not recognisable."
+        )
     return f"About {rate}; {num_flagged:,} of {num_images:,} images are flagged, the surest first."
 
 
