@@ -77,7 +77,19 @@ def training_cells(data: Path, out: Path, on: tuple[str, ...], is_tiny: bool) ->
     for kind, rate in NOISE[: 1 if is_tiny else None]:
         name = f"{kind}-{rate}"
         cells[name] = (str(out / f"{name}.csv"), f"corrupt-{name}")
-        words = ("corrupt", truth, "--kind", kind, "--rate", rate, "--seed", "0", "--out", cells[name][0], "--overwrite")
+        words = (
+            "corrupt",
+            truth,
+            "--kind",
+            kind,
+            "--rate",
+            rate,
+            "--seed",
+            "0",
+            "--out",
+            cells[name][0],
+            "--overwrite",
+        )
         found.append(Check(f"corrupt-{name}", words, "a table"))
     for name, (labels, after) in cells.items():
         method = "cross-entropy" if name == "clean" else "dividemix"
