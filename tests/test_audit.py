@@ -251,14 +251,15 @@ def start(shapes: Shapes, out: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
-def test_killed_at_random_moments_it_ends_with_the_same_scores(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_with_the_same_scores(tmp_path: Path, kills: int) -> None:
     shapes = make_shapes(tmp_path / "shapes")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     started = time.monotonic()
     assert start(shapes, whole).wait() == 0
     seconds = time.monotonic() - started
     chance = random.Random(0)
-    for _ in range(3):
+    for _ in range(kills):
         process = start(shapes, killed)
         time.sleep(seconds * chance.uniform(0.3, 0.8))
         process.send_signal(signal.SIGKILL)
