@@ -108,11 +108,19 @@ class SimCLRConfig:
     temperature: float = 0.5
     warmup_epochs: float = 10
     projection_dim: int = 128
+    view_side: float = 1.0
+    """Side of the views, as a share of the images'."""
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 0, f"simclr.epochs={self.epochs}: must not be negative")
         _require(self.batch >= 4, f"simclr.batch={self.batch}: must be at least 4")
         _require(self.temperature > 0, f"simclr.temperature={self.temperature}: must be positive")
+        _require(0 < self.view_side <= 1, f"simclr.view_side={self.view_side}: must lie in (0, 1]")
+
+    @property
+    def passes_an_epoch(self) -> float:
+        """Passes over whole images that an epoch costs: forward and backward through two views."""
+        return 6 * self.view_side**2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Timing two sides of a comparison by turns, so that a slow minute of the machine hits both."""
+"""Timing the sides of a comparison by turns, so that a slow minute of the machine hits all of them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Contest:
 
     ours: Call
     peer: Call
+    ours_alike: Call | None = None
+    """Ours doing the peer's work pixel for pixel, where :attr:`ours` comes to as good an end with less."""
     amount: float
     """Units of work in one call of ours."""
     peer_amount: float | None = None
@@ -55,22 +57,21 @@ class Contest:
     """Whether each side runs once before it is timed."""
 
 
-def interleave(ours: Call, peer: Call, *, repeats: int, warm_up: bool = True) -> tuple[Timing, Timing]:
-    """Time both sides by turns.
+def interleave(*sides: Call, repeats: int, warm_up: bool = True) -> tuple[Timing, ...]:
+    """Time some sides by turns.
 
     Args:
-        ours: Done when it returns.
-        peer: Likewise.
+        sides: Each done when it returns.
         repeats: Of each side, at least 1.
         warm_up: Run each side once before.
     """
-    seconds: tuple[list[float], list[float]] = ([], [])
+    seconds: tuple[list[float], ...] = tuple([] for _ in sides)
     if warm_up:
-        ours()
-        peer()
+        for side in sides:
+            side()
     for _ in range(repeats):
-        for kept, side in zip(seconds, (ours, peer), strict=True):
+        for kept, side in zip(seconds, sides, strict=True):
             start = time.perf_counter()
             side()
             kept.append(time.perf_counter() - start)
-    return Timing(tuple(seconds[0])), Timing(tuple(seconds[1]))
+    return tuple(Timing(tuple(kept)) for kept in seconds)

@@ -100,7 +100,8 @@ def bench_speed(
 
     Returns:
         ``rows``, each with name, ours, peer, peer_name, ratio (above 1 when ours is faster), unit and what bounds it;
-        ``ours``, ``peer`` and ``ratio`` are None where the peer is not installed.
+        ``ours``, ``peer`` and ``ratio`` are None where the peer is not installed. ``ratio_alike`` is that of the peer's
+        work done pixel for pixel, where ``ours`` comes to as good an end with less.
 
     Raises:
         UsageError: An unknown row, or a file to compare with that is no speed table.
@@ -134,8 +135,9 @@ def _measure(name: str, work: Workload, limits: Limits, *, repeats: int) -> dict
     if missing:
         return empty | {"unit": "", "note": f"not installed: {row.install}"}
     contest = row.make(work)
-    ours, peer = interleave(
-        contest.ours, contest.peer, repeats=min(repeats, contest.repeats or repeats), warm_up=contest.is_warmed_up
+    sides = [side for side in (contest.ours, contest.peer, contest.ours_alike) if side is not None]
+    ours, peer, *alike = interleave(
+        *sides, repeats=min(repeats, contest.repeats or repeats), warm_up=contest.is_warmed_up
     )
     our_rate = contest.amount / ours.median_s
     peer_rate = (contest.peer_amount or contest.amount) / peer.median_s
@@ -149,6 +151,7 @@ def _measure(name: str, work: Workload, limits: Limits, *, repeats: int) -> dict
         "peer_spread": peer.spread,
         "ours_s": ours.median_s,
         "peer_s": peer.median_s,
+        "ratio_alike": contest.amount / alike[0].median_s / peer_rate if alike else None,
         **_bound(contest, ours.median_s, limits),
         "note": contest.check() if contest.check is not None else "",
     }

@@ -19,10 +19,10 @@ import pandas as pd
 
 from noisyclean.base.files import write_text
 from noisyclean.base.log import Reporter, Silent
+from noisyclean.config import SimCLRConfig
 from noisyclean.data.demo import write_digits
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.corrupt import corrupt
-from noisyclean.pipeline.costs import PRETRAINING_PASSES
 from noisyclean.pipeline.train import train
 
 __all__ = ["CELLS", "Cell", "bench_training", "markdown_table"]
@@ -206,18 +206,24 @@ def _train(
         }
         words = (*settings, *cell.settings)
         if cell.simclr_share > 0:
-            budget = train(**given, set=words, dry_run=True)["plan"]["budget"]["passes"]
-            epochs = max(1, round(cell.simclr_share * budget / PRETRAINING_PASSES))
-            words = (*words, f"simclr.epochs={epochs}", f"budget.passes={budget - PRETRAINING_PASSES * epochs}")
+            planned = train(**given, set=words, dry_run=True)["plan"]
+            budget, passes = planned["budget"]["passes"], _pretraining(planned).passes_an_epoch
+            epochs = max(1, round(cell.simclr_share * budget / passes))
+            words = (*words, f"simclr.epochs={epochs}", f"budget.passes={budget - passes * epochs}")
         train(**given, set=words)
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     plan = summary["plan"]
+    simclr = _pretraining(plan)
     return {
         "accuracy": summary["test_accuracy"],
         "selected": summary["selected_test_accuracy"],
         "auroc": summary["detection"]["auroc"],
-        "passes": plan["budget"]["passes"] + PRETRAINING_PASSES * plan["base"]["simclr"]["epochs"],
+        "passes": plan["budget"]["passes"] + simclr.epochs * simclr.passes_an_epoch,
     }
+
+
+def _pretraining(plan: Mapping[str, Any]) -> SimCLRConfig:
+    return SimCLRConfig(**plan["base"]["simclr"])
 
 
 def _spread(values: Sequence[float]) -> str:

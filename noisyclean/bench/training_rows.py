@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,7 @@ from noisyclean.nn import create_backbone
 from noisyclean.ops.metrics import detection_metrics
 from noisyclean.pipeline.audit import audit as run_audit
 from noisyclean.pipeline.evaluate import evaluate, true_labels
+from noisyclean.pipeline.plan import SMALL_VIEW_SIDE
 from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.method import TrainingData
 from noisyclean.robust.methods.dividemix import DivideMix, DivideMixSettings
@@ -43,17 +45,9 @@ def backbone_name(work: Workload) -> str:
 
 
 def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Contest:
-    """SimCLR's training steps against lightly's."""
+    """SimCLR's training steps, on views as large as the plan wants them, against lightly's on whole ones."""
     device, batch, num = work.runtime.device, work.amounts.simclr_batch, work.amounts.images
-    task = SimCLR(
-        pixels=work.pixels,
-        label_N=work.labels(len(work.pixels)),
-        net=_net(work, 0).to(device),
-        augmentation=strong(),
-        config=SimCLRConfig(epochs=1000, batch=batch),
-        runtime=work.runtime,
-        seed=0,
-    )
+    num_steps = num // batch
     theirs = _net(work, 0)
     peer = LightlySimCLR(
         work.small_NHWI[:num],
@@ -65,19 +59,48 @@ def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Con
         dtype=dtype,
         is_channels_last=is_channels_last,
     )
-    epochs, num_steps = itertools.count(), num // batch
-
-    def ours() -> None:
-        epoch = next(epochs)
-        for step in range(num_steps):
-            task.step(epoch, step)
-        finish(device)
 
     def peers() -> None:
         peer.epoch()
         finish(device)
 
-    return Contest(ours=ours, peer=peers, amount=num_steps * batch, bound="convolution", work=count_flops(ours))
+    view_side = SMALL_VIEW_SIDE if device.type == "cpu" else 1.0
+    ours = _pretraining(work, view_side, num_steps)
+    remarks = [] if view_side == 1 else [f"views of {view_side:g} times the images' side"]
+    if is_channels_last and dtype == torch.float32:
+        remarks.append("bfloat16 is not native here: float32 on both sides")
+    return Contest(
+        ours=ours,
+        peer=peers,
+        ours_alike=None if view_side == 1 else _pretraining(work, 1.0, num_steps),
+        amount=num_steps * batch,
+        bound="convolution",
+        work=count_flops(ours),
+        check=lambda: "; ".join(remarks),
+    )
+
+
+def _pretraining(work: Workload, view_side: float, num_steps: int) -> Callable[[], None]:
+    """Our SimCLR; each call goes on for some steps."""
+    device = work.runtime.device
+    task = SimCLR(
+        pixels=work.pixels,
+        label_N=work.labels(len(work.pixels)),
+        net=_net(work, 0).to(device),
+        augmentation=strong(),
+        config=SimCLRConfig(epochs=1000, batch=work.amounts.simclr_batch, view_side=view_side),
+        runtime=work.runtime,
+        seed=0,
+    )
+    epochs = itertools.count()
+
+    def train() -> None:
+        epoch = next(epochs)
+        for step in range(num_steps):
+            task.step(epoch, step)
+        finish(device)
+
+    return train
 
 
 def dividemix(work: Workload) -> Contest:

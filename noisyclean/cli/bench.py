@@ -125,6 +125,8 @@ def _words(row: dict[str, Any]) -> str:
     if row["ratio"] is None:
         return f"{row['peer_name']}: {row['note']}"
     text = f"{row['ratio']:.2f}  ({row['ours']:,.0f} against {row['peer']:,.0f} {row['unit']}, {row['peer_name']})"
+    if row["ratio_alike"] is not None:
+        text += f"; {row['ratio_alike']:.2f} pixel for pixel"
     if row["of_limit"] is not None:
         text += f"; {row['of_limit']:.0%} of the {row['bound']} peak"
     if row.get("against", {}).get("ours"):

@@ -26,6 +26,7 @@ __all__ = [
     "weak",
 ]
 
+LEAST_SIDE_PX = 8
 GRAY = (0.299, 0.587, 0.114)
 """Luma weights, ITU-R BT.601."""
 
@@ -50,6 +51,12 @@ class Augmentation:
     """Largest rotation of the hue, in turns."""
     jitter_probability: float = 0.8
     grayscale_probability: float = 0.0
+    side: float = 1.0
+    """Side of the view, as a share of the image's, in (0, 1]."""
+
+    def side_px(self, size_px: int) -> int:
+        """Side of the view of an image of ``size_px``; small nets still have a pixel left at :data:`LEAST_SIDE_PX`."""
+        return min(size_px, max(LEAST_SIDE_PX, round(self.side * size_px)))
 
     @property
     def changes_colour(self) -> bool:

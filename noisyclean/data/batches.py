@@ -57,9 +57,9 @@ class Pixels:
         return (255 * x_BIHW).round().clamp(0, 255).to(torch.uint8)
 
     def random(self, index_B: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-        """Normalised random views of these rows, ``channels_last``."""
+        """Normalised random views of these rows, ``channels_last``; as large as the augmentation wants them."""
         view = sample_view(augmentation, len(index_B), self.size_px, self.size_px, generator=generator)
-        return self.normalise(apply_view(self.take(index_B), view, size_px=self.size_px))
+        return self.normalise(apply_view(self.take(index_B), view, size_px=augmentation.side_px(self.size_px)))
 
     def fixed(self, index_B: Tensor, view: FixedView) -> Tensor:
         """Normalised images of these rows under one fixed view, ``channels_last``."""

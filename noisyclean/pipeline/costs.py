@@ -19,7 +19,7 @@ from noisyclean.pipeline.plan import EVALUATION_SHARE, evaluation_epochs
 from noisyclean.pipeline.preparing import pixel_mapping
 from noisyclean.pipeline.training_plan import TrainPlan
 
-__all__ = ["PRETRAINING_PASSES", "Stopwatch", "UnitCosts", "audit_seconds", "training_seconds"]
+__all__ = ["Stopwatch", "UnitCosts", "audit_seconds", "training_seconds"]
 
 TIMED_IMAGES = 32
 LEAST_TIMES = 5
@@ -28,8 +28,6 @@ MOST_S = 3.0
 """Work is timed so often and for so long; after this many seconds no more."""
 TRAINING_PASSES = 3
 """Of an epoch: forward and backward."""
-PRETRAINING_PASSES = 2 * TRAINING_PASSES
-"""Of an epoch of SimCLR: two views."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +96,7 @@ def training_seconds(plan: TrainPlan, num: int, costs: UnitCosts, *, num_trainin
     num_all, pass_s = num + plan.base.num_unlabelled, costs.train_s / TRAINING_PASSES
     seconds = {
         "decode": num_all * costs.decode_s,
-        "pre-train": num_all * PRETRAINING_PASSES * plan.base.simclr.epochs * pass_s,
+        "pre-train": num_all * plan.base.simclr.epochs * plan.base.simclr.passes_an_epoch * pass_s,
     }
     if plan.base.preset != "paper":
         seconds["train"] = num * plan.budget.passes * num_trainings * pass_s
@@ -154,4 +152,5 @@ def _image_passes(plan: Plan, num: int) -> float:
     if plan.way != "train":
         return num * EVALUATION_SHARE if plan.way == "frozen" else 0
     probe = plan.probe.num_nets * (plan.probe.epochs + evaluation_epochs(plan.probe.num_recordings))
-    return num * probe + (num + plan.num_unlabelled) * 2 * plan.simclr.epochs
+    pretraining = plan.simclr.epochs * plan.simclr.passes_an_epoch / TRAINING_PASSES
+    return num * probe + (num + plan.num_unlabelled) * pretraining

@@ -20,7 +20,15 @@ from noisyclean.pipeline.origin import Origin, native_size_px, resolve_origin
 from noisyclean.pipeline.sizing import choose_size
 from noisyclean.types import LabelTable
 
-__all__ = ["EVALUATION_SHARE", "PlanRequest", "decide_plan", "evaluation_epochs", "keep_plan", "settle_plan"]
+__all__ = [
+    "EVALUATION_SHARE",
+    "SMALL_VIEW_SIDE",
+    "PlanRequest",
+    "decide_plan",
+    "evaluation_epochs",
+    "keep_plan",
+    "settle_plan",
+]
 
 MANY_IMAGES = 10_000
 """From here on images need no more epochs than the preset's."""
@@ -33,6 +41,9 @@ ENOUGH_HELD_OUT = 250
 MOST_HELD_OUT = 0.03
 EVALUATION_SHARE = 1 / 4
 """Of a training pass's time, what an evaluation of the same images takes: measured 9,300 against 2,400 images/s."""
+SMALL_VIEW_SIDE = 0.75
+"""Of SimCLR's views, as a share of the images' side, where every pass counts: a crop of a fifth to all of the area is
+.76 wide on average, and what is learnt from it is as good (``docs/measurements-speed.md``)."""
 PEAK_LR = 0.2
 """At a batch of 128; falls with the square root of the batch."""
 
@@ -200,18 +211,23 @@ def _choose_backbone(asked: str | None, size_px: int, is_small_machine: bool) ->
 def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tuple[SimCLRConfig, str]:
     if request.init == "scratch":
         return SimCLRConfig(epochs=0), "left out: --init scratch"
+    takes_any_size = is_small_machine and request.backbone is None
+    side = SMALL_VIEW_SIDE if takes_any_size and request.preset != "paper" else 1.0
     if is_small_machine and request.preset in ("quick", "standard"):
         reason = (
             "left out: on a CPU its passes find more errors when the probe gets them (docs/benchmarks.md); "
             "--preset thorough or --set simclr.epochs=N pre-trains"
         )
-        return SimCLRConfig(epochs=0), reason
+        return SimCLRConfig(epochs=0, view_side=side), reason
     steps = {"quick": 4_000, "standard": 10_000, "thorough": 20_000, "paper": 50_000}[request.preset]
     if is_small_machine:
         steps //= 10
     batch = min(512, max(4, num // 4))
     epochs = max(1, round(steps * batch / num))
-    return SimCLRConfig(epochs=epochs, batch=batch, lr=0.5 * batch / 1024), f"{epochs} epochs: about {steps:,} steps"
+    reason = f"{epochs} epochs: about {steps:,} steps"
+    if side < 1:
+        reason += f", on views of {side:g} times the images' side, as wide as the average crop"
+    return SimCLRConfig(epochs=epochs, batch=batch, lr=0.5 * batch / 1024, view_side=side), reason
 
 
 def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeConfig, str]:

@@ -7,6 +7,7 @@ then: it should rise; embeddings that shrink to a point are noticed and said.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ class SimCLR:
         pixels: The images; those with a label first.
         label_N: Given labels, for the monitor alone; there may be fewer than images.
         net: The backbone; trained in place.
-        augmentation: The strong views.
+        augmentation: The strong views; ``config`` says how large they are.
         config: Counts and rates.
         runtime: Device and dtype.
         seed: The run's seed.
@@ -68,7 +69,7 @@ class SimCLR:
         self.head = projection_head(net.num_features, config.projection_dim, seed=seed)  # type: ignore[arg-type]
         self.head.to(runtime.device)
         self.optimizer = sgd(nn.ModuleList([self.net, self.head]), weight_decay=config.weight_decay)
-        self.augmentation = augmentation
+        self.augmentation = replace(augmentation, side=config.view_side)
         self.config = config
         self.runtime = runtime
         self.embed = runtime.compiled(embed_with)

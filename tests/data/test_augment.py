@@ -52,6 +52,14 @@ def test_resized_crop_and_flip_equal_torchvision(size_px: int) -> None:
         assert torch.allclose(got[i], want, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("side", "size_px", "wanted"),
+    [(1.0, 33, 33), (0.75, 32, 24), (0.75, 224, 168), (0.5, 12, 8), (0.75, 8, 8), (1.0, 6, 6)],
+)
+def test_views_are_a_share_of_the_images_and_never_too_small_for_a_net(side: float, size_px: int, wanted: int) -> None:
+    assert Augmentation(side=side).side_px(size_px) == wanted
+
+
 def test_shift_equals_reflected_padding_and_crop() -> None:
     x = images(32, 20)
     view = view_of(weak(shift_px=4), 32, 20)

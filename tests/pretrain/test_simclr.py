@@ -18,7 +18,7 @@ NUM, BATCH = 24, 4
 STEPS = NUM // BATCH
 
 
-def make(epochs: int) -> SimCLR:
+def make(epochs: int, **settings: float) -> SimCLR:
     runtime = choose_runtime("cpu", threads=1, dtype="float32")
     images = np.random.default_rng(0).integers(0, 256, (NUM, 16, 16, 3), dtype=np.uint8)
     torch.manual_seed(0)
@@ -27,7 +27,7 @@ def make(epochs: int) -> SimCLR:
         label_N=torch.arange(NUM) % 3,
         net=CompactNet(num_classes=0, widths=(8, 8, 16), stem_width=8).to(memory_format=torch.channels_last),
         augmentation=strong(),
-        config=SimCLRConfig(epochs=epochs, batch=BATCH),
+        config=SimCLRConfig(epochs=epochs, batch=BATCH, **settings),  # type: ignore[arg-type]
         runtime=runtime,
         seed=0,
     )
@@ -53,3 +53,14 @@ def test_a_short_training_of_few_images_is_no_collapse() -> None:
     for step in range(task.num_steps(0)):
         assert torch.isfinite(task.step(0, step)["loss"])
     assert 0 <= task.end_epoch(0)["neighbours agree"] <= 1
+
+
+def test_smaller_views_are_what_the_net_sees_and_cost_less() -> None:
+    seen: list[tuple[int, ...]] = []
+    for side, wanted in ((1.0, 16), (0.75, 12)):
+        task = make(1, view_side=side)
+        stem = task.net.get_submodule("stem")
+        stem.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+        task.step(0, 0)
+        assert seen[-1] == (2 * BATCH, 3, wanted, wanted)
+    assert SimCLRConfig(view_side=0.5).passes_an_epoch == SimCLRConfig().passes_an_epoch / 4
