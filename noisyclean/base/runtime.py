@@ -32,7 +32,7 @@ __all__ = [
 
 Given = ParamSpec("Given")
 
-NO_FLOAT64 = "has no float64, which judging labels takes"
+NO_FLOAT64 = "has no float64, which judging labels needs"
 
 LIMITS = ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK")
 """Variables that limit the cores; ``torchrun`` sets the first to 1 by itself, which says nothing."""

@@ -14,30 +14,30 @@ __all__ = ["speed", "training"]
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="Folder with images/, labels.csv and truth.csv, or of pictures.", show_default="generated"),
+    typer.Option(help="Folder with images/, labels.csv and truth.csv, or just of pictures.", show_default="generated"),
 ]
-Rows = Annotated[
-    str, typer.Option(help="Rows, a,b,c: decode, augment, augment-kornia, simclr, …", show_default="all rows")
+Rows = Annotated[str, typer.Option(help="Rows to measure, such as decode,simclr.", show_default="all rows")]
+Against = Annotated[Path | None, typer.Option(help="Earlier output of --json to compare with.", show_default=False)]
+Plot = Annotated[
+    Path | None, typer.Option(help="Also draw the ratios into this .svg, .png or .pdf file.", show_default=False)
 ]
-Against = Annotated[
-    Path | None, typer.Option(help="An earlier table, as --json printed it; changes are shown.", show_default=False)
+Repeats = Annotated[int, typer.Option(help="How often each side is timed; the median counts.", min=1)]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile our training passes first (torch.compile), outside the clock.")
 ]
-Plot = Annotated[Path | None, typer.Option(help="Draw the ratios: .svg, .png or .pdf.", show_default=False)]
-Repeats = Annotated[int, typer.Option(help="Of each side; the median counts.", min=1)]
-Compile = Annotated[bool, typer.Option("--compile", help="Compile our training passes, before the clock starts.")]
-Tiny = Annotated[bool, typer.Option("--tiny", help="Hardly any work: to see that it runs, not to measure.")]
+Tiny = Annotated[bool, typer.Option("--tiny", help="Do hardly any work: shows that it runs, measures nothing.")]
 
 
-Only = Annotated[str, typer.Option(help="Trainings, a,b,c.", show_default="all")]
-OutFolder = Annotated[Path, typer.Option(help="Folder of the runs; the same command continues.", show_default=False)]
+Only = Annotated[str, typer.Option(help="Trainings to run, such as cross-entropy,moit.", show_default="all")]
+OutFolder = Annotated[Path, typer.Option(help="Folder of the runs. The same command continues.", show_default=False)]
 OwnImages = Annotated[
-    Path | None, typer.Option(help="Images of your own; needs --labels, --truth and --test.", show_default="digits")
+    Path | None, typer.Option(help="Your own images; needs --labels, --truth and --test.", show_default="digits")
 ]
-NoisyLabels = Annotated[Path | None, typer.Option(help="Their noisy labels.", show_default=False)]
-TrueLabels = Annotated[Path | None, typer.Option(help="Their true labels.", show_default=False)]
-TestTable = Annotated[Path | None, typer.Option(help="Images with true labels, to judge by.", show_default=False)]
-Seeds = Annotated[str, typer.Option(help="a,b,c")]
-Noise = Annotated[str, typer.Option(help="Put into the digits.")]
+NoisyLabels = Annotated[Path | None, typer.Option(help="Table of their noisy labels.", show_default=False)]
+TrueLabels = Annotated[Path | None, typer.Option(help="Table of their true labels.", show_default=False)]
+TestTable = Annotated[Path | None, typer.Option(help="Table of test images with true labels.", show_default=False)]
+Seeds = Annotated[str, typer.Option(help="Seeds to repeat each training with.")]
+Noise = Annotated[str, typer.Option(help="Noise to put into the digits.")]
 
 
 def speed(

@@ -38,6 +38,7 @@ def check(
         print_json(found)
     if broken:
         raise DataError(
-            f"{len(broken):,} of {len(found['results']):,} contracts are broken", hint="What is said above mends them."
+            f"{len(broken):,} of {len(found['results']):,} contracts are broken",
+            hint="The advice above says how to mend each.",
         )
     next_command("noisyclean", "list", "--plugin", plugin)

@@ -14,20 +14,24 @@ __all__ = ["corrupt"]
 
 
 def corrupt(
-    labels: Annotated[Path, typer.Argument(help="The table.", show_default=False)],
+    labels: Annotated[Path, typer.Argument(help="Table of labels.", show_default=False)],
     *,
     kind: Annotated[
         str, typer.Option(help="symmetric, symmetric-including-true, asymmetric or instance-dependent.")
     ] = "symmetric",
-    rate: Annotated[float, typer.Option(help="Share of labels, in 0 to 1.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Where the table goes.", show_default=False)],
+    rate: Annotated[float, typer.Option(help="Share of the labels to make wrong, from 0 to 1.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Table to write.", show_default=False)],
     map: Annotated[
-        str, typer.Option(help="For asymmetric: truck=automobile,cat=dog.", show_default="each class to the next")
+        str,
+        typer.Option(
+            help="For asymmetric noise: which class turns into which, such as truck=automobile,cat=dog.",
+            show_default="each class to the next",
+        ),
     ] = "",
     pred_probs: Annotated[
         Path | None,
         typer.Option(
-            help="For instance-dependent, and for asymmetric as it confuses classes: pred_probs.npz of an audit.",
+            help="pred_probs.npz of an audit: instance-dependent noise, or asymmetric as it confuses classes.",
             show_default=False,
         ),
     ] = None,
@@ -35,7 +39,7 @@ def corrupt(
     label_column: options.LabelColumn = None,
     image_column: options.ImageColumn = None,
     seed: options.Seed = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out whatever it holds.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out, whatever it holds.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Put known errors into a label table."""

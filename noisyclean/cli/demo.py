@@ -16,7 +16,7 @@ __all__ = ["demo"]
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Gets data/ and run/.")] = Path("noisyclean-demo"),
+    out: Annotated[Path, typer.Option(help="Folder to write data/ and run/ into.")] = Path("noisyclean-demo"),
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,

@@ -17,7 +17,9 @@ def diff(
     run_a: Annotated[Path, typer.Argument(help="The earlier audit.", show_default=False)],
     run_b: Annotated[Path, typer.Argument(help="The later one.", show_default=False)],
     *,
-    out: Annotated[Path | None, typer.Option(help="Also each change as a row, a CSV.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write every change as a row of this CSV.", show_default=False)
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Say what changed between two audits of the same images."""

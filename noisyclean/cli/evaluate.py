@@ -17,7 +17,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished audit.", show_default=False)],
     *,
     truth: Annotated[Path, typer.Option(help="Table of true labels.", show_default=False)],
-    plots: Annotated[bool, typer.Option("--plots", help="Also draw pictures, into RUN/evaluation/.")] = False,
+    plots: Annotated[bool, typer.Option("--plots", help="Also draw pictures into RUN/evaluation/.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare an audit with the true labels."""

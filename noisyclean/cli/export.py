@@ -30,12 +30,13 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where to.",
+            help="File or folder to write.",
             show_default="RUN/labelstudio/, RUN/to-sort/, RUN/flagged.xlsx or RUN/model/model.onnx",
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there; of a folder to sort, what an export put there.")
+        bool,
+        typer.Option("--overwrite", help="Replace what is there; in a folder to sort, only what an export put there."),
     ] = False,
     as_json: options.Json = False,
 ) -> None:

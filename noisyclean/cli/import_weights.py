@@ -18,10 +18,11 @@ def import_weights(
     *,
     to: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
     backbone: Annotated[
-        str | None, typer.Option(help="Its architecture, a timm name.", show_default="found out")
+        str | None, typer.Option(help="Architecture of the checkpoint: a timm name.", show_default="found out")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the images it learnt from.", show_default="the architecture's")
+        int | None,
+        typer.Option(help="Side in pixels of the images it was trained on.", show_default="the architecture's"),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

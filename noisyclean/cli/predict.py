@@ -18,10 +18,10 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A model folder such as RUN/model.", show_default=False)],
     images: Annotated[Path, typer.Argument(help="A folder of images, or a table of paths.", show_default=False)],
     labels: Annotated[
-        Path | None, typer.Argument(help="Table that lists images of the folder.", show_default=False)
+        Path | None, typer.Argument(help="Table that lists some images of the folder.", show_default=False)
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="The predictions, a CSV.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="CSV to write the predictions to.", show_default=False)],
     device: options.Device = "auto",
     encoding: options.Encoding = None,
     image_column: options.ImageColumn = None,

@@ -25,18 +25,20 @@ def review(
         ),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="The cleaned table.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Cleaned table to write.", show_default=False)],
     labels: Annotated[
-        Path | None, typer.Option(help="The table to change.", show_default="the one that was audited")
+        Path | None, typer.Option(help="Table to change.", show_default="the one that was audited")
     ] = None,
     to_folders: Annotated[
         Path | None,
-        typer.Option(help="Also a folder per class, of links to the images, in this new folder.", show_default=False),
+        typer.Option(
+            help="Also make one folder per class, of links to the images, in this new folder.", show_default=False
+        ),
     ] = None,
     allow_new_labels: Annotated[
-        bool, typer.Option("--allow-new-labels", help="Accept labels that are no class of the run.")
+        bool, typer.Option("--allow-new-labels", help="Accept labels that are not among the classes of the run.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out whatever it holds.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out, whatever it holds.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Merge verdicts into cleaned labels; nothing but label cells changes."""

@@ -23,10 +23,15 @@ def score(
         Path | None,
         typer.Option(help="Folder of the new images.", show_default="the run's, else the table's folder"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The scores, a CSV.", show_default="NEW.scores.csv here")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV to write the scores to.", show_default="NEW.scores.csv here")
+    ] = None,
     fail_above: Annotated[
         float | None,
-        typer.Option(help="Largest estimated share of wrong labels; exit code 5 above it.", show_default=False),
+        typer.Option(
+            help="End with exit code 5 if more than this share of the new labels is estimated to be wrong.",
+            show_default=False,
+        ),
     ] = None,
     encoding: options.Encoding = None,
     image_column: options.ImageColumn = None,

@@ -23,18 +23,27 @@ Method = Annotated[
 StartFrom = Annotated[
     str,
     typer.Option(
-        help="simclr, scratch, pretrained:NAME (may download), local-dir:PATH or run:RUN.", rich_help_panel=options.PLAN
+        help="Start of the networks: simclr, scratch, pretrained:NAME (may download), local-dir:PATH or run:RUN.",
+        rich_help_panel=options.PLAN,
     ),
 ]
 Test = Annotated[
     Path | None,
-    typer.Option(help="Table of images with clean labels, to judge by; never trained on.", show_default=False),
+    typer.Option(help="Table of test images with clean labels; never trained on.", show_default=False),
 ]
 Truth = Annotated[
-    Path | None, typer.Option(help="Table of true labels of the training images, for oracles.", show_default=False)
+    Path | None,
+    typer.Option(
+        help="Table of true labels of the training images, for mixmatch-oracle and to measure detection.",
+        show_default=False,
+    ),
 ]
 Compare = Annotated[
-    bool, typer.Option("--compare", help="Also train cross-entropy on all, on the pruned and on the relabelled set.")
+    bool,
+    typer.Option(
+        "--compare",
+        help="Also train cross-entropy on all, on the pruned and on the relabelled set, and say who wins.",
+    ),
 ]
 TensorBoard = Annotated[
     bool,

@@ -93,7 +93,7 @@ def locate(
     found_N = np.asarray([stamp != (0, 0) for stamp in stamps])
     folds = is_case_insensitive(guard.root)
     notes = [
-        f"{num_respelled:,} names are written another way on disk (é in one or two characters, or upper and lower case)"
+        f"{num_respelled:,} file names differ from the table in accents or in upper and lower case; they were matched"
     ]
     return Located(
         file_N=np.asarray(files, dtype=object),

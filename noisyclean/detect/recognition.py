@@ -41,14 +41,16 @@ def settle_unrecognised(stats: SampleStats, evidence: Evidence, classes: tuple[s
         rows = flagged_N & (evidence.label_N == given)
         issue_N[rows], flagged_N[rows], reason_N[rows] = NOT_RECOGNISABLE, False, ""
         notes.append(
-            f"{classes[given]}: not recognisable: images left out are not told from the others, so none of its labels "
-            "is doubted; try a larger --size, or --init pretrained:NAME"
+            f"{classes[given]}: not recognisable: a classifier cannot tell its images from the others, so none of its "
+            "labels is doubted; try a larger --size, or --init pretrained:NAME"
         )
     for first, second in _look_alikes(outside_NC, stats, evidence.label_N, flagged_N):
         rows = flagged_N & _is_pair(evidence.label_N, stats.suggestion_N, first, second)
         issue_N[rows] = AMBIGUOUS
         reason_N[rows] = f"{classes[first]} and {classes[second]} can hardly be told apart here"
-        notes.append(f"{classes[first]} and {classes[second]}: ambiguous: images left out are not told apart")
+        notes.append(
+            f"{classes[first]} and {classes[second]}: ambiguous: a classifier cannot tell unseen images of them apart"
+        )
     return replace(stats, issue_N=issue_N, flagged_N=flagged_N, reason_N=reason_N, notes=tuple(notes))
 
 

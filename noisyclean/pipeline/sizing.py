@@ -61,8 +61,9 @@ def choose_size(
     if len(right) < 2:
         return largest, f"{largest} px: {told}"
     size_px = _prefer(right, is_cheaper_better=len(table) >= MANY_IMAGES)
-    shares = ", ".join(f"{size} px {right[size].mean():.1%}" for size in right)
-    return size_px, f"{size_px} px: {told}; recognised of {len(right[size_px]):,} images left out: {shares}"
+    shares = ", ".join(f"{right[size].mean():.1%} at {size} px" for size in right)
+    seen = f"of {len(right[size_px]):,} images it has not seen, a quick classifier recognises {shares}"
+    return size_px, f"{size_px} px: {told}; {seen}"
 
 
 def _median_side(table: LabelTable) -> float:

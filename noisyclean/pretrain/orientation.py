@@ -73,7 +73,7 @@ def measure_orientation(
 def _judge(is_right_N: BoolArray, stays_right_N: BoolArray, label_N: IntArray, classes: Sequence[str]) -> Orientation:
     chance = np.bincount(label_N).max() / len(label_N)
     before, after = float(is_right_N.mean()), float(stays_right_N.mean())
-    told = f"of images left out, {before:.1%} are recognised as they are, {after:.1%} mirrored"
+    told = f"a quick classifier recognises {before:.1%} of images it has not seen, {after:.1%} when they are mirrored"
     if _drops(is_right_N, stays_right_N) and after - chance < KEPT_OF_ALL * (before - chance):
         return Orientation(True, told)
     for index, name in enumerate(classes):
@@ -82,7 +82,9 @@ def _judge(is_right_N: BoolArray, stays_right_N: BoolArray, label_N: IntArray, c
             continue
         recall, kept = is_right_N[own_N].mean(), stays_right_N[own_N].mean()
         if kept < KEPT_OF_CLASS * recall:
-            return Orientation(True, f"{name}: {recall:.0%} are recognised as they are, {kept:.0%} mirrored")
+            return Orientation(
+                True, f"a quick classifier recognises {recall:.0%} of {name}, {kept:.0%} when they are mirrored"
+            )
     return Orientation(False, told)
 
 
