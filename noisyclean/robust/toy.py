@@ -64,7 +64,7 @@ def make_data(
         num_classes=3,
         train_T=torch.arange(num - num_held_out),
         verified_N=torch.zeros(num, dtype=torch.bool),
-        weak=weak(shift_px=1),
+        weak=weak(shift=1 / 16),
         strong=strong(),
         truth_N=torch.from_numpy(truth_N),
     )
