@@ -8,7 +8,7 @@ classes, and the net's own guess elsewhere. Page: ``docs/methods/moit.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -44,6 +44,8 @@ class MoitSettings(Schedule):
     weight_decay: float = 1e-4
     has_strong_views: bool = True
     """Two SimCLR views of each image; weak ones otherwise."""
+    least_crop_area: float = 0.2
+    """Least share of an image's area that a strong view keeps; .08 as published."""
     contrast_temperature: float = 0.1
     projection_dim: int = 128
     memory_per_class: int = 200
@@ -78,6 +80,7 @@ class Moit:
         guess_epochs = settings.guess_epochs if settings.guess_epochs >= 0 else settings.epochs // 2
         self.first_guessing_epoch = settings.epochs - guess_epochs
         self.notes: list[str] = []
+        self.views = _views(data, settings)
         self.batches = ShuffledBatches(
             len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("moit",)
         )
@@ -98,7 +101,12 @@ class Moit:
         """The published schedule, or epochs that fit into the budget."""
         if preset == "paper":
             settings = MoitSettings(
-                epochs=250, guess_epochs=120, drop_epochs=(125, 200), is_plain_sgd=True, ema_decay=0.0
+                epochs=250,
+                guess_epochs=120,
+                drop_epochs=(125, 200),
+                is_plain_sgd=True,
+                least_crop_area=0.08,
+                ema_decay=0.0,
             )
             return settings, {"robust": "paper: MOIT as on CIFAR"}
         epochs = facts.epochs_at(7)
@@ -127,8 +135,7 @@ class Moit:
         """One step on two mixed views of a batch."""
         draw = generator(self.runtime.device, self.seed, "moit", epoch, step)
         index_B = self.data.train_T[self.batches.rows(epoch, step)]
-        augmentation = self.data.strong if self.settings.has_strong_views else self.data.weak
-        mixed = [self._mixed_view(index_B, augmentation, draw) for _ in range(2)]
+        mixed = [self._mixed_view(index_B, draw) for _ in range(2)]
         x_BIHW, share_B, partner_B = (torch.cat(parts) for parts in zip(*mixed, strict=True))
         logits_BC, z_BD = self._forward(x_BIHW)
         label_B = self.data.label_N[index_B]
@@ -206,11 +213,9 @@ class Moit:
             self.neighbourhood = Neighbourhood(**{name: value.to(self.runtime.device) for name, value in saved.items()})
         self._recorder.load_state_dict(state["recorder"])
 
-    def _mixed_view(
-        self, index_B: Tensor, augmentation: Augmentation, draw: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _mixed_view(self, index_B: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """One view of each image mixed with a partner's: images, shares of the image itself, partners."""
-        x_BIHW = self.data.pixels.random(index_B, augmentation, draw)
+        x_BIHW = self.data.pixels.random(index_B, self.views, draw)
         share = beta_sample(self.settings.mixup_alpha, draw)
         share = torch.maximum(share, 1 - share)
         partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
@@ -273,3 +278,11 @@ class Moit:
             form=self.settings.ssl,
         )
         return soft_cross_entropy(logits_BC, target_BC).mean()
+
+
+def _views(data: TrainingData, settings: MoitSettings) -> Augmentation:
+    """Views to learn from; ``--augment none`` has no crop whose area could be set."""
+    if not settings.has_strong_views:
+        return data.weak
+    is_cropped = data.strong.crop_area is not None
+    return replace(data.strong, crop_area=(settings.least_crop_area, 1.0)) if is_cropped else data.strong
