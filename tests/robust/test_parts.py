@@ -200,6 +200,25 @@ def test_views_are_strong_where_the_neighbours_of_the_start_agree_with_the_label
     assert (other.is_strong, other.notes) == (is_strong, strong.notes)
 
 
+@pytest.mark.parametrize("num_doubted", [0, 7, 8])
+def test_mixmatch_learns_from_believed_labels_alone_where_no_batch_is_doubted(num_doubted: int) -> None:
+    data = make_data(rate=0.0, num_held_out=0)
+    doubted_N = torch.arange(len(data.label_N)) < num_doubted
+    truth_N = torch.where(doubted_N, (data.label_N + 1) % 3, data.label_N)
+    data = dataclasses.replace(data, truth_N=truth_N)
+    trained = [
+        make_small(
+            methods.get("mixmatch-oracle"), data, learn="mixmatch", num_views=1, ramp_epochs=0.0, lambda_u=weight
+        )
+        for weight in (0.0, 75.0)
+    ]
+    for method in trained:
+        run(method)
+    is_alone = num_doubted < 8
+    assert same_weights(trained[0].predictor(), trained[1].predictor()) == is_alone
+    assert [any("learnt from alone" in note for note in method.notes) for method in trained] == [is_alone] * 2
+
+
 def test_moits_views_keep_the_share_of_the_area_that_is_asked_for() -> None:
     data = make_data()
     for area in (0.08, 0.2):

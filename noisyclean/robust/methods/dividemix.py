@@ -35,6 +35,7 @@ WARMUP_SHARE = 0.75
 """Of the epochs, on all given labels, in the presets that fit a budget."""
 NOISY_ENOUGH, VERY_NOISY = 0.45, 0.8
 """Estimated noise rates from which the unlabelled loss helps, and from which it is doubled."""
+ALONE = "fewer labels than a batch were doubted: where that was so, the believed ones were learnt from alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +198,9 @@ class DivideMix:
         if since < 0 or since % self.settings.divide_every:
             return
         self.beliefs.update(epoch, self.nets())
+        is_alone = self.settings.learn == "mixmatch" and any(map(self._learns_alone, range(len(self.students))))
+        if is_alone and ALONE not in self.beliefs.notes:
+            self.beliefs.notes.append(ALONE)
         if since == 0:
             self.lambda_per_class = self._choose_lambda(self.beliefs.noise_rate)
 
@@ -282,7 +286,7 @@ class DivideMix:
         return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
 
     def _mixmatch_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
-        """MixMatch on a batch of labelled and as many unlabelled rows, every one in several views."""
+        """MixMatch on a batch of labelled and as many unlabelled rows, if there are, every one in several views."""
         index_B, num_labelled = self._paired_rows(index, epoch)[step], self.settings.batch
         views = [self.data.pixels.random(index_B, self.data.weak, draw) for _ in range(self.settings.num_views)]
         guess_BC = self._guess(index, index_B, views)
@@ -314,17 +318,21 @@ class DivideMix:
         return torch.where(has_label_B1, p_LBC[index], p_LBC.mean(dim=0))
 
     def _paired_rows(self, index: int, epoch: int) -> Tensor:
-        """Batches of an epoch, labelled rows first, shape (steps, 2B); all serve where hardly any is unlabelled."""
+        """Batches of an epoch, labelled rows first, shape (steps, 2B); without the others (steps, B)."""
         if (index, epoch) not in self._paired:
             num_steps, batch = self._steps_of_net(index, epoch), self.settings.batch
             halves = []
-            for name in ("labelled", "unlabelled"):
+            for name in ("labelled",) if self._learns_alone(index) else ("labelled", "unlabelled"):
                 draw = generator(self.runtime.device, self.seed, "dividemix", name, index, epoch)
                 row_R = self.beliefs.rows(index, labelled=name == "labelled")
-                row_R = row_R if len(row_R) >= (batch if name == "unlabelled" else 1) else self.data.train_T
+                row_R = row_R if len(row_R) else self.data.train_T  # an oracle may believe nobody
                 halves.append(repeated_rows(row_R, num_steps=num_steps, batch=batch, draw=draw))
             self._paired = {(index, epoch): torch.cat(halves, dim=1)}
         return self._paired[index, epoch]
+
+    def _learns_alone(self, index: int) -> bool:
+        """Whether a net leaves too few rows without their label to make a batch of them."""
+        return len(self.data.train_T) - self.beliefs.num_labelled[index] < self.settings.batch
 
     def _steps_of_net(self, index: int, epoch: int) -> int:
         """The warm-up's, unless MixMatch is to follow the number of labelled rows."""
