@@ -186,6 +186,19 @@ def test_without_a_test_table_it_says_what_the_figure_is(cli: Run, split: Shapes
     assert nothing.json["held_out"] is None
 
 
+def test_memorised_labels_are_told_by_those_held_out(cli: Run, tmp_path: Path) -> None:
+    shapes = make_shapes(tmp_path / "shapes", num=220, rate=0.4)
+    memorising = {"epochs": 15, "mixup_alpha": 0, "ema_decay": 0, "weight_decay": 0}
+    settings = [word for key, value in memorising.items() for word in ("--set", f"robust.{key}={value}")]
+    where = (shapes.images, shapes.labels, "--out", shapes.root / "run", "--method", "cross-entropy", "--size", 8)
+    done = cli("train", *where, *QUICK, "--augment", "none", *settings, "--set", "holdout.share=0.25", "--json")
+    assert any("the nets have memorised labels" in note for note in done.json["notes"])
+    assert "the nets have memorised labels" in done.stderr
+    wrong = shapes.num_wrong / 220
+    assert done.json["noise_rate"]["low"] < wrong < done.json["noise_rate"]["high"]
+    assert done.json["num_flagged"] > 0.3 * 220
+
+
 def test_test_images_that_are_trained_on_are_left_out(cli: Run, split: Shapes) -> None:
     true = list(zip(split.names, split.true, strict=True))
     write_table(split.root / "leaky.csv", [*true[:5], *true[NUM_TRAIN:]])
@@ -287,6 +300,9 @@ def test_compare_judges_on_the_test_images_and_else_says_it_cannot(cli: Run, spl
     accuracies = [row["test_accuracy"] for row in compared["rows"]]
     assert accuracies == sorted(accuracies, reverse=True)
     assert compared["verdict"]
+    records = {path.parent.name: read_json(path) for path in (split.root / "run").glob("train-*/record.json")}
+    assert len(records) == 4
+    assert len({record["num_held_out"] for record in records.values()}) == 1, "what is pruned is not held out by chance"
     model, out = split.root / "run" / "model", "predictions.csv"
     last = done.stderr.splitlines()[-1]
     assert last == f"next: {shell_line(['noisyclean', 'predict', model, split.images, '--out', out])}"
@@ -317,6 +333,7 @@ def test_verified_rows_judge_a_comparison(split: Shapes, monkeypatch: pytest.Mon
         set=settings,
     )
     assert "on 60 verified images" in summary["comparison"]["verdict"]
+    assert 0 < summary["held_out"]["num_images"] < 10, "what is judged by selects nothing"
 
 
 def test_export_to_onnx_gives_the_same_logits(cli: Run, trained: Trained, tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def training_report_stage(
         stats = {
             one.job.name: score_training(one, prepared, plan) for one in trained if _has_given_labels(one, prepared)
         }
+        for note in stats[main.job.name].notes:
+            reporter.say(note)
         summary = summarise_training(
             prepared.table,
             method=main.job.name,
