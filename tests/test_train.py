@@ -210,6 +210,28 @@ def test_test_images_that_are_trained_on_are_left_out(cli: Run, split: Shapes) -
     assert "all of its images are trained on" in refused.stderr
 
 
+def test_pictures_that_are_nearly_the_same_are_one_group_and_never_tested_on(cli: Run, split: Shapes) -> None:
+    def copies(rows: list[tuple[str, str]], brighter: int) -> list[tuple[str, str]]:
+        for name, _ in rows:
+            pixels = np.asarray(Image.open(split.images / name)).astype(np.int64) + brighter
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(split.images / f"{brighter}-{name}")
+        return [(f"{brighter}-{name}", label) for name, label in rows]
+
+    given, true = (list(zip(split.names, labels, strict=True)) for labels in (split.given, split.true))
+    write_table(split.labels, given[:60] + copies(given[:60], 2))
+    leaky = write_table(split.root / "leaky.csv", true[60:90] + copies(true[:5], -2))
+    few = ("--set", "robust.epochs=1", "--set", "holdout.share=0.3", "--json")
+    done = train(cli, split, "cross-entropy", *few, "--test", leaky)
+    assert "5 images are nearly the same as trained ones; they are left out of the test" in done.stderr
+    assert done.json["test"]["num_images"] == 30
+    with np.load(split.root / "run" / "train-cross-entropy" / "evidence.npz") as evidence:
+        group_N, held_N = evidence["group_N"], evidence["held_out_N"]
+    assert np.array_equal(group_N[:60], group_N[60:])
+    assert len(np.unique(group_N)) == 60
+    assert held_N.any()
+    assert np.array_equal(held_N[:60], held_N[60:])
+
+
 def test_test_classes_that_are_not_trained_on_count_as_errors(cli: Run, split: Shapes) -> None:
     rows = [
         (name, "star" if index == 0 else true)

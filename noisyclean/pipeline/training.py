@@ -104,10 +104,11 @@ def train_stage(
     settings = training_settings(plan.base) | {"method": job.method, "robust": asdict(job.settings)}
     if job.method in (outside := methods.outside()):
         settings["plugin"] = outside[job.method]
+    table = prepared.table
     inputs = {
         "prepare": prepared.stage.fingerprint,
         "start": start.fingerprint,
-        "rows": digest(job.train_N, job.held_out_N, job.label_N, prepared.table.verified_N, job.truth_N),
+        "rows": digest(job.train_N, job.held_out_N, job.label_N, table.group_N, table.verified_N, job.truth_N),
     }
     stage = run_stage(run, f"train-{job.name}", work, settings=settings, inputs=inputs, reporter=reporter)
     record = read_json(stage.folder / RECORD)
