@@ -290,6 +290,7 @@ def test_every_start(cli: Run, split: Shapes) -> None:
         (("--set", "probe.epochs=3"), "a training has no such stage"),
         (("--set", "robust.epoch=3"), "did you mean epochs"),
         (("--set", "robust.drop_epochs=3"), "must be a list of int"),
+        (("--set", "robust.cap_quantile=1.5"), "robust.cap_quantile=1.5: must be above 0 and at most 1"),
         (("--preset", "fast"), "--preset fast: unknown"),
         (("--augment", "foo"), "Choose one of auto, natural, grey, oriented, none."),
     ],

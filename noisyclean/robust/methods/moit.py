@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import ShuffledBatches
 from noisyclean.engine.inference import evaluation_batch
+from noisyclean.errors import UsageError
 from noisyclean.nn.backbone import classify_features, embed_with
 from noisyclean.nn.heads import linear_projection
 from noisyclean.nn.memory import RingMemory
@@ -25,6 +26,7 @@ from noisyclean.ops.contrastive import contrastive_sets, interpolated_contrastiv
 from noisyclean.ops.mix import beta_sample, soft_cross_entropy
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.ops.selection import Balance
+from noisyclean.ranges import Range
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.neighbourhood import Neighbourhood, ask_neighbours
@@ -39,26 +41,33 @@ __all__ = ["Moit", "MoitSettings"]
 class MoitSettings(Schedule):
     """Counts, rates and choices of MOIT."""
 
-    guess_epochs: int = -1
+    guess_epochs: Annotated[int, Range()] = -1
     """Epochs, the last ones, that take the net's guess where the neighbours disagree; negative is half of all."""
     weight_decay: float = 1e-4
     has_strong_views: bool = True
     """Two SimCLR views of each image; weak ones otherwise."""
-    least_crop_area: float = 0.2
+    least_crop_area: Annotated[float, Range(above=0, at_most=1)] = 0.2
     """Least share of an image's area that a strong view keeps; .08 as published."""
-    contrast_temperature: float = 0.1
-    projection_dim: int = 128
-    memory_per_class: int = 200
+    contrast_temperature: Annotated[float, Range(above=0)] = 0.1
+    projection_dim: Annotated[int, Range(at_least=1)] = 128
+    memory_per_class: Annotated[int, Range(at_least=0)] = 200
     """Slots of the memory for each class; 0 keeps none."""
-    memory_after: int = 3
+    memory_after: Annotated[int, Range(at_least=0)] = 3
     """Epochs before the memory is used."""
-    num_neighbours: int = 250
+    num_neighbours: Annotated[int, Range(at_least=1)] = 250
     """k of the vote; cut to half the median class size."""
     balance: Balance = "median"
     ssl: Literal["paper", "code"] = "paper"
     """How a pair of a believed and a doubted image is mixed: as the paper has it, or as its published code does."""
     guess: Literal["step", "epoch"] = "step"
     """Guess from the plain images at each step, or from the pass that asks the neighbours."""
+
+    def __post_init__(self) -> None:
+        if self.guess_epochs > self.epochs:
+            raise UsageError(
+                f"robust.guess_epochs={self.guess_epochs}: must be at most robust.epochs={self.epochs}",
+                hint="Set both: --set robust.epochs=N --set robust.guess_epochs=M.",
+            )
 
 
 @methods.register("moit")
