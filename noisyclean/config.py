@@ -11,9 +11,10 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from noisyclean.errors import UsageError
+from noisyclean.ranges import Range, check_ranges
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -79,43 +80,35 @@ class EngineConfig:
 class PrepareConfig:
     """How images become pixels."""
 
-    size_px: int
+    size_px: Annotated[int, Range(at_least=8, at_most=1024, option="--size")]
     """Side of the square every image is resized to."""
     policy: Literal["squash", "pad", "crop"] = "squash"
     """What happens to the aspect."""
-    black: float = 0.0
+    black: Annotated[float, Range()] = 0.0
     """Stored value shown as black in images with more than 8 bits a channel."""
-    white: float = 65535.0
+    white: Annotated[float, Range()] = 65535.0
     """Stored value shown as white in images with more than 8 bits a channel."""
-    max_bad: float = 0.1
+    max_bad: Annotated[float, Range(at_least=0, at_most=1, option="--max-bad")] = 0.1
     """Largest share of unusable rows the run goes on with."""
 
     def __post_init__(self) -> None:
-        _require(8 <= self.size_px <= 1024, f"--size {self.size_px} (prepare.size_px): must lie in [8, 1024]")
         _require(self.black < self.white, f"prepare.white={self.white}: must be above prepare.black={self.black}")
-        _require(0 <= self.max_bad <= 1, f"--max-bad {self.max_bad:g} (prepare.max_bad): must lie in [0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimCLRConfig:
     """Self-supervised pre-training, https://arxiv.org/abs/2002.05709."""
 
-    epochs: int = 0
+    epochs: Annotated[int, Range(at_least=0)] = 0
     """0 leaves the stage out."""
-    batch: int = 512
-    lr: float = 0.25
-    weight_decay: float = 1e-4
-    temperature: float = 0.5
-    warmup_epochs: float = 10
-    projection_dim: int = 128
-    view_side: float = 1.0
+    batch: Annotated[int, Range(at_least=4)] = 512
+    lr: Annotated[float, Range(above=0)] = 0.25
+    weight_decay: Annotated[float, Range(at_least=0)] = 1e-4
+    temperature: Annotated[float, Range(above=0)] = 0.5
+    warmup_epochs: Annotated[float, Range(at_least=0)] = 10
+    projection_dim: Annotated[int, Range(at_least=1)] = 128
+    view_side: Annotated[float, Range(above=0, at_most=1)] = 1.0
     """Side of the views, as a share of the images'."""
-
-    def __post_init__(self) -> None:
-        _require(self.epochs >= 0, f"simclr.epochs={self.epochs}: must not be negative")
-        _require(self.batch >= 4, f"simclr.batch={self.batch}: must be at least 4")
-        _require(self.temperature > 0, f"simclr.temperature={self.temperature}: must be positive")
-        _require(0 < self.view_side <= 1, f"simclr.view_side={self.view_side}: must lie in (0, 1]")
 
     @property
     def passes_an_epoch(self) -> float:
@@ -127,103 +120,75 @@ class SimCLRConfig:
 class EmbedConfig:
     """Label-free features of whitened patches, https://proceedings.mlr.press/v15/coates11a.html."""
 
-    num_filters: int = 256
+    num_filters: Annotated[int, Range(at_least=1)] = 256
     """Patches kept as filters."""
-    num_regions: int = 2
+    num_regions: Annotated[int, Range(at_least=1)] = 2
     """Regions along each axis that responses are averaged over."""
-
-    def __post_init__(self) -> None:
-        _require(self.num_filters >= 1, f"embed.num_filters={self.num_filters}: must be at least 1")
-        _require(self.num_regions >= 1, f"embed.num_regions={self.num_regions}: must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
     """The short noisy-label training that leaves evidence: mixup and a weight average hold memorising back."""
 
-    num_nets: int = 1
+    num_nets: Annotated[int, Range(at_least=1)] = 1
     """Independent nets; their evidence is averaged."""
-    epochs: int = 32
+    epochs: Annotated[int, Range(at_least=1)] = 32
     """Of each net."""
-    batch: int = 128
-    lr: float = 0.2
+    batch: Annotated[int, Range(at_least=2)] = 128
+    lr: Annotated[float, Range(above=0)] = 0.2
     """Peak of the one-cycle schedule."""
-    weight_decay: float = 5e-4
-    mixup_alpha: float = 1.0
+    weight_decay: Annotated[float, Range(at_least=0)] = 5e-4
+    mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0
     """Of the Beta distribution mixup draws from; 0 switches mixup off."""
-    ema_decay: float = 0.99
+    ema_decay: Annotated[float, Range(at_least=0, below=1)] = 0.99
     """Of the weight average, per step."""
-    held_out: float = 0.05
+    held_out: Annotated[float, Range(at_least=0, below=1)] = 0.05
     """Share of the images (whole groups) no net learns from: they tell memorised labels from recognised ones."""
-    num_recordings: int = 1
+    num_recordings: Annotated[int, Range(at_least=1)] = 1
     """How often each net's opinion is recorded, the last time after its last epoch; more of them find fewer errors."""
-
-    def __post_init__(self) -> None:
-        _require(self.num_nets >= 1, f"probe.num_nets={self.num_nets}: must be at least 1")
-        _require(self.epochs >= 1, f"probe.epochs={self.epochs}: must be at least 1")
-        _require(self.batch >= 2, f"probe.batch={self.batch}: must be at least 2")
-        _require(0 <= self.ema_decay < 1, f"probe.ema_decay={self.ema_decay}: must lie in [0, 1)")
-        _require(0 <= self.held_out < 1, f"probe.held_out={self.held_out}: must lie in [0, 1)")
-        _require(self.num_recordings >= 1, f"probe.num_recordings={self.num_recordings}: must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
     """From evidence to one probability."""
 
-    num_neighbours: int = 50
+    num_neighbours: Annotated[int, Range(at_least=1)] = 50
     """k of the neighbours' vote; cut to the class sizes."""
-
-    def __post_init__(self) -> None:
-        _require(self.num_neighbours >= 1, f"score.num_neighbours={self.num_neighbours}: must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReuseConfig:
     """What ``--reuse`` takes from an earlier run."""
 
-    retrain_above: float = 0.05
+    retrain_above: Annotated[float, Range(at_least=0, at_most=1)] = 0.05
     """Share of new images and changed labels above which the networks are trained again."""
-
-    def __post_init__(self) -> None:
-        _require(0 <= self.retrain_above <= 1, f"reuse.retrain_above={self.retrain_above}: must lie in [0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """What the page shows."""
 
-    num_cards: int = 200
+    num_cards: Annotated[int, Range(at_least=0)] = 200
     """Worst images shown with a thumbnail."""
-    thumbnail_px: int = 160
-
-    def __post_init__(self) -> None:
-        _require(self.num_cards >= 0, f"report.num_cards={self.num_cards}: must not be negative")
+    thumbnail_px: Annotated[int, Range(at_least=1)] = 160
 
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetConfig:
     """What a robust training, and each training it is compared with, may cost."""
 
-    passes: float
-    """Over the training images: a forward pass is 1, forward and backward are 3."""
-
-    def __post_init__(self) -> None:
-        _require(self.passes >= 3, f"budget.passes={self.passes}: must be at least 3, one epoch")
+    passes: Annotated[float, Range(at_least=3)]
+    """Over the training images: a forward pass is 1, forward and backward are 3, which is one epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HoldoutConfig:
     """Images kept out of a robust training, to select an epoch by."""
 
-    share: float = 0.05
+    share: Annotated[float, Range(at_least=0, below=1)] = 0.05
     """Of each class; 0 trains on everything and selects nothing. A split named val or valid goes before it."""
-    most: int = 5_000
+    most: Annotated[int, Range(at_least=0)] = 5_000
     """Largest number of images."""
-
-    def __post_init__(self) -> None:
-        _require(0 <= self.share < 1, f"holdout.share={self.share}: must lie in [0, 1)")
-        _require(self.most >= 0, f"holdout.most={self.most}: must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,10 +257,10 @@ def read_overrides(config: Path | None, assignments: Iterable[str]) -> dict[str,
 
 
 def overlay(plan: AnyPlan, overrides: Mapping[str, Mapping[str, Any]]) -> AnyPlan:
-    """Replace single settings of a plan, and the reasons of what they replace.
+    """Replace single settings of a plan, and the reasons of what they replace; no setting is left out of its range.
 
     Raises:
-        UsageError: An unknown stage or key (with the nearest known one), or a value of the wrong kind.
+        UsageError: An unknown stage or key (with the nearest known one), a value of the wrong kind or out of range.
     """
     for stage, section in overrides.items():
         stages = [item.name for item in dataclasses.fields(plan) if dataclasses.is_dataclass(getattr(plan, item.name))]
@@ -305,6 +270,10 @@ def overlay(plan: AnyPlan, overrides: Mapping[str, Mapping[str, Any]]) -> AnyPla
         values = {key: _coerce(f"{stage}.{key}", value, types.get(key), types) for key, value in section.items()}
         reasons = _as_asked(plan.reasons, stage, values)
         plan = dataclasses.replace(plan, reasons=reasons, **{stage: dataclasses.replace(config, **values)})
+    for item in dataclasses.fields(plan):
+        config = getattr(plan, item.name)
+        if dataclasses.is_dataclass(config) and not isinstance(config, type):
+            check_ranges(item.name, config)
     return plan
 
 

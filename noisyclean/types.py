@@ -106,7 +106,7 @@ class Evidence:
     outside_log_p_NC: FloatArray | None = None
     """Log class probabilities by a classifier fitted without the sample (and its group) on label-free features."""
     held_out_N: BoolArray | None = None
-    """Samples the nets did not learn from."""
+    """Samples the nets did not learn from, kept out by chance: their labels are as noisy as the others."""
     loss_EN: FloatArray | None = None
     """Cross-entropy of the given label, in nats."""
     margin_EN: FloatArray | None = None

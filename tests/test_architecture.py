@@ -21,7 +21,7 @@ LAYERS = (
     {"engine"},
     {"data", "ops", "nn"},
     {"base"},
-    {"types", "config", "errors", "registry"},
+    {"types", "config", "errors", "registry", "ranges"},
 )
 ABOVE_ALL = {"__init__", "__main__"}
 MOST_LINES_OF_A_FILE = 400

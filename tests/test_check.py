@@ -13,6 +13,7 @@ import torch
 
 from noisyclean.detect.contracts import SIGNAL_CONTRACTS
 from noisyclean.detect.signal import signals
+from noisyclean.registry import plugins
 from noisyclean.robust.contracts import METHOD_CONTRACTS, Candidate
 from noisyclean.robust.method import methods
 from noisyclean.types import Evidence, SignalScore
@@ -45,6 +46,32 @@ from noisyclean.robust.methods.cross_entropy import CrossEntropy
 @methods.register("my-training")
 class MyTraining(CrossEntropy):
     """Cross-entropy by another name."""
+'''
+
+SETTINGS = '''
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+from noisyclean.ranges import Range
+from noisyclean.robust.method import methods
+from noisyclean.robust.methods.cross_entropy import CrossEntropy, CrossEntropySettings
+
+@dataclass(frozen=True, kw_only=True)
+class MySettings(CrossEntropySettings):
+    """Those of cross-entropy, and one of its own."""
+
+    sharpness: DECLARED = 1.0
+    """Of nothing."""
+
+@methods.register("my-training")
+class MyTraining(CrossEntropy):
+    """Cross-entropy with a setting of its own."""
+
+    settings_type: ClassVar[type] = MySettings
+
+    @classmethod
+    def plan(cls, preset, facts):
+        settings, reasons = CrossEntropy.plan(preset, facts)
+        return MySettings(**vars(settings)), reasons
 '''
 
 
@@ -168,6 +195,31 @@ def test_a_plugin_signal_is_a_column_and_another_version_of_it_is_another_score(
     without = case.audit(labels)
     assert "score: again, because plugins changed" in without.stderr
     assert "mean_loss" not in (case.root / "run" / "scores.csv").read_text()
+
+
+def test_a_plugin_says_what_its_settings_may_be(case: Case) -> None:
+    plugin = written(case.root, SETTINGS.replace("DECLARED", "Annotated[float, Range(above=0)]"))
+    where = (
+        "train",
+        case.images,
+        case.table(rows_of()),
+        "--preset",
+        "quick",
+        "--size",
+        "16",
+        "--out",
+        case.root / "run",
+    )
+    refused = case.cli(*where, "--method", "my-training", "--plugin", plugin, "--set", "robust.sharpness=0")
+    assert refused.exit_code == 2
+    assert "robust.sharpness=0.0: must be above 0" in refused.stderr
+    assert not (case.root / "run").exists()
+    contract = next(item for item in METHOD_CONTRACTS if item.promise == "refuses settings out of range")
+    with plugins([plugin]):
+        assert not contract.what_is_wrong(Candidate(methods.get("my-training")))
+    with plugins([written(case.root, SETTINGS.replace("DECLARED", "float"))]):
+        found = contract.what_is_wrong(Candidate(methods.get("my-training")))
+    assert found == "sharpness of MySettings can be any number"
 
 
 def test_a_plugin_method_trains(case: Case) -> None:

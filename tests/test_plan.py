@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from noisyclean.data.ingest import read_labels
+from noisyclean.data.ingest import IngestOptions, read_labels
+from noisyclean.pipeline.budget import decide_audit, decide_training
+from noisyclean.pipeline.origin import resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
-from tests.conftest import Shapes
+from tests.conftest import Shapes, write_table
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,35 @@ def test_views_are_small_where_every_pass_counts_and_any_size_will_do(
     plan = decide_plan(PlanRequest(preset=preset, backbone=backbone, size=32, device="cpu"), table)
     assert plan.simclr.view_side == view_side
     assert ("views of 0.75 times" in plan.reasons["simclr"]) == (view_side < 1 and preset == "thorough")
+
+
+def test_plans_are_for_the_rows_that_can_be_used(shapes: Shapes) -> None:
+    rows = list(zip(shapes.names, shapes.given, strict=True))
+    few = write_table(shapes.root / "few.csv", rows[:60])
+    mixed = [*rows[:60], *((name, "none yet") for name in shapes.names[60:]), ("gone.png", "disc")]
+    many = write_table(shapes.root / "many.csv", mixed)
+    kept, padded = (read_labels(shapes.images, file, IngestOptions(unlabeled="none yet")) for file in (few, many))
+    assert len(padded.table) == len(shapes.names) + 1
+    request = PlanRequest(preset="thorough", size=32, device="cpu")
+    for num_unlabelled in (0, 180):
+        assert decide_audit(request, padded, num_unlabelled=num_unlabelled) == decide_audit(
+            request, kept, num_unlabelled=num_unlabelled
+        )
+    origin = resolve_origin("simclr", None)
+    trained = [
+        decide_training(request, None, origin, ingested, num_trainings=lambda _: 1) for ingested in (kept, padded)
+    ]
+    assert trained[0] == trained[1]
+
+
+def test_a_training_is_planned_for_the_rows_it_learns_from(shapes: Shapes) -> None:
+    rows = list(zip(shapes.names, shapes.given, strict=True))
+    few = write_table(shapes.root / "few.csv", [(*row, "train") for row in rows[:60]], ("path", "label", "split"))
+    parted = [(*row, "train" if index < 60 else "test") for index, row in enumerate(rows)]
+    split = write_table(shapes.root / "split.csv", parted, ("path", "label", "split"))
+    request, origin = PlanRequest(preset="quick", size=32, device="cpu"), resolve_origin("scratch", None)
+    kept, whole = (
+        decide_training(request, None, origin, read_labels(shapes.images, file), num_trainings=lambda _: 1)
+        for file in (few, split)
+    )
+    assert kept == whole

@@ -186,6 +186,19 @@ def test_without_a_test_table_it_says_what_the_figure_is(cli: Run, split: Shapes
     assert nothing.json["held_out"] is None
 
 
+def test_memorised_labels_are_told_by_those_held_out(cli: Run, tmp_path: Path) -> None:
+    shapes = make_shapes(tmp_path / "shapes", num=220, rate=0.4)
+    memorising = {"epochs": 15, "mixup_alpha": 0, "ema_decay": 0, "weight_decay": 0}
+    settings = [word for key, value in memorising.items() for word in ("--set", f"robust.{key}={value}")]
+    where = (shapes.images, shapes.labels, "--out", shapes.root / "run", "--method", "cross-entropy", "--size", 8)
+    done = cli("train", *where, *QUICK, "--augment", "none", *settings, "--set", "holdout.share=0.25", "--json")
+    assert any("the nets have memorised labels" in note for note in done.json["notes"])
+    assert "the nets have memorised labels" in done.stderr
+    wrong = shapes.num_wrong / 220
+    assert done.json["noise_rate"]["low"] < wrong < done.json["noise_rate"]["high"]
+    assert done.json["num_flagged"] > 0.3 * 220
+
+
 def test_test_images_that_are_trained_on_are_left_out(cli: Run, split: Shapes) -> None:
     true = list(zip(split.names, split.true, strict=True))
     write_table(split.root / "leaky.csv", [*true[:5], *true[NUM_TRAIN:]])
@@ -195,6 +208,28 @@ def test_test_images_that_are_trained_on_are_left_out(cli: Run, split: Shapes) -
     refused = train(cli, split, "cross-entropy", "--test", split.labels)
     assert refused.exit_code == 3
     assert "all of its images are trained on" in refused.stderr
+
+
+def test_pictures_that_are_nearly_the_same_are_one_group_and_never_tested_on(cli: Run, split: Shapes) -> None:
+    def copies(rows: list[tuple[str, str]], brighter: int) -> list[tuple[str, str]]:
+        for name, _ in rows:
+            pixels = np.asarray(Image.open(split.images / name)).astype(np.int64) + brighter
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(split.images / f"{brighter}-{name}")
+        return [(f"{brighter}-{name}", label) for name, label in rows]
+
+    given, true = (list(zip(split.names, labels, strict=True)) for labels in (split.given, split.true))
+    write_table(split.labels, given[:60] + copies(given[:60], 2))
+    leaky = write_table(split.root / "leaky.csv", true[60:90] + copies(true[:5], -2))
+    few = ("--set", "robust.epochs=1", "--set", "holdout.share=0.3", "--json")
+    done = train(cli, split, "cross-entropy", *few, "--test", leaky)
+    assert "5 images are nearly the same as trained ones; they are left out of the test" in done.stderr
+    assert done.json["test"]["num_images"] == 30
+    with np.load(split.root / "run" / "train-cross-entropy" / "evidence.npz") as evidence:
+        group_N, held_N = evidence["group_N"], evidence["held_out_N"]
+    assert np.array_equal(group_N[:60], group_N[60:])
+    assert len(np.unique(group_N)) == 60
+    assert held_N.any()
+    assert np.array_equal(held_N[:60], held_N[60:])
 
 
 def test_test_classes_that_are_not_trained_on_count_as_errors(cli: Run, split: Shapes) -> None:
@@ -255,6 +290,7 @@ def test_every_start(cli: Run, split: Shapes) -> None:
         (("--set", "probe.epochs=3"), "a training has no such stage"),
         (("--set", "robust.epoch=3"), "did you mean epochs"),
         (("--set", "robust.drop_epochs=3"), "must be a list of int"),
+        (("--set", "robust.cap_quantile=1.5"), "robust.cap_quantile=1.5: must be above 0 and at most 1"),
         (("--preset", "fast"), "--preset fast: unknown"),
         (("--augment", "foo"), "Choose one of auto, natural, grey, oriented, none."),
     ],
@@ -287,6 +323,9 @@ def test_compare_judges_on_the_test_images_and_else_says_it_cannot(cli: Run, spl
     accuracies = [row["test_accuracy"] for row in compared["rows"]]
     assert accuracies == sorted(accuracies, reverse=True)
     assert compared["verdict"]
+    records = {path.parent.name: read_json(path) for path in (split.root / "run").glob("train-*/record.json")}
+    assert len(records) == 4
+    assert len({record["num_held_out"] for record in records.values()}) == 1, "what is pruned is not held out by chance"
     model, out = split.root / "run" / "model", "predictions.csv"
     last = done.stderr.splitlines()[-1]
     assert last == f"next: {shell_line(['noisyclean', 'predict', model, split.images, '--out', out])}"
@@ -317,6 +356,7 @@ def test_verified_rows_judge_a_comparison(split: Shapes, monkeypatch: pytest.Mon
         set=settings,
     )
     assert "on 60 verified images" in summary["comparison"]["verdict"]
+    assert 0 < summary["held_out"]["num_images"] < 10, "what is judged by selects nothing"
 
 
 def test_export_to_onnx_gives_the_same_logits(cli: Run, trained: Trained, tmp_path: Path) -> None:

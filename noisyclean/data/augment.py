@@ -38,8 +38,8 @@ _TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 
 class Augmentation:
     """What may happen to an image; all off is the plain image."""
 
-    shift_px: int = 0
-    """Largest translation in each direction, the border reflected (the usual pad-and-crop)."""
+    shift: float = 0.0
+    """Largest translation in each direction, as a share of the side; the border is reflected (pad and crop)."""
     crop_area: tuple[float, float] | None = None
     """Share of the area a random resized crop keeps, from and to; None leaves the frame alone."""
     flip: bool = False
@@ -58,15 +58,24 @@ class Augmentation:
         """Side of the view of an image of ``size_px``; small nets still have a pixel left at :data:`LEAST_SIDE_PX`."""
         return min(size_px, max(LEAST_SIDE_PX, round(self.side * size_px)))
 
+    def shift_px(self, size_px: int) -> int:
+        """Largest translation of an image of ``size_px``: under half of it, because what is reflected lies inside."""
+        return min(round(self.shift * size_px), (size_px - 1) // 2)
+
     @property
     def changes_colour(self) -> bool:
         """Whether any colour operation is on."""
         return any((self.brightness, self.contrast, self.saturation, self.hue, self.grayscale_probability))
 
 
-def weak(*, shift_px: int = 4, flip: bool = True) -> Augmentation:
-    """Crop after padding, and flip: the view for classification and for guessing."""
-    return Augmentation(shift_px=shift_px, flip=flip)
+def weak(*, shift: float = 1 / 8, flip: bool = True) -> Augmentation:
+    """Crop after padding, and flip: the view for classification and for guessing.
+
+    Args:
+        shift: Of the side; an eighth is the usual 4 of 32 pixels.
+        flip: Off for oriented classes such as digits.
+    """
+    return Augmentation(shift=shift, flip=flip)
 
 
 def strong(*, flip: bool = True, colour: bool = True) -> Augmentation:
@@ -155,9 +164,8 @@ def sample_view(
         width_B = (area_B * ratio_B).sqrt().round().clamp(1, width)
         top_B = (uniform() * (height - height_B + 1)).floor()
         left_B = (uniform() * (width - width_B + 1)).floor()
-    if augmentation.shift_px:
-        # What is reflected must lie inside: of a very small image less than half.
-        shift_px = min(augmentation.shift_px, (min(height, width) - 1) // 2)
+    if augmentation.shift:
+        shift_px = augmentation.shift_px(min(height, width))
         reach = 2 * shift_px + 1
         top_B = top_B + (uniform() * reach).floor() - shift_px
         left_B = left_B + (uniform() * reach).floor() - shift_px

@@ -8,6 +8,7 @@ cost is O(N log N) whatever the images are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +32,19 @@ COMPARED_PX = 32
 """Candidates are compared at this side: what makes two pictures the same is not in their finest details."""
 
 
-def near_duplicates(images_NHWI: NDArray[np.uint8]) -> IntArray:
+def near_duplicates(*sets: NDArray[np.uint8]) -> IntArray:
     """Number the pictures so that nearly equal ones, directly or in a chain, have one number.
 
     Args:
-        images_NHWI: Pixels.
+        sets: Pixels, shape (N, H, W, I); of several sets one after the other, all of one size.
 
     Returns:
-        Component of each picture, shape (N,).
+        Component of each picture, shape (N,); N counts those of all sets.
     """
-    num = len(images_NHWI)
-    block = _block_of(images_NHWI)
-    quarters_NQ = np.concatenate([_hashes(images_NHWI[start : start + block]) for start in range(0, num, block)])
+    num, block = sum(map(len, sets)), _block_of(sets[0])
+    quarters_NQ = np.concatenate(
+        [_hashes(images[start : start + block]) for images in sets for start in range(0, len(images), block)]
+    )
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for turn in range(quarters_NQ.shape[1]):
         turned = np.roll(quarters_NQ, turn, axis=1)
@@ -52,7 +54,7 @@ def near_duplicates(images_NHWI: NDArray[np.uint8]) -> IntArray:
             shares = quarters_NQ[left, -turn] == quarters_NQ[right, -turn]
             pairs.append(np.stack([left[shares], right[shares]], axis=1))
     candidate_P2 = np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
-    alike_P2 = candidate_P2[_are_alike(images_NHWI, candidate_P2)]
+    alike_P2 = candidate_P2[_are_alike(sets, candidate_P2)]
     return _components(alike_P2, num)
 
 
@@ -72,6 +74,8 @@ def merge_groups(first_N: IntArray, second_N: IntArray | None) -> IntArray:
 def _hashes(images_BHWI: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """Four 16-bit quarters of each picture's difference hash."""
     grey_BHW: FloatArray = images_BHWI.mean(axis=3, dtype=np.float32)
+    if grey_BHW.shape[2] <= CELLS:  # a column of cells more than there are pixels
+        grey_BHW = grey_BHW.repeat(2, axis=2)
     rows = np.array_split(np.arange(grey_BHW.shape[1]), CELLS)
     columns = np.array_split(np.arange(grey_BHW.shape[2]), CELLS + 1)
     tall = np.stack([grey_BHW[:, part].mean(axis=1) for part in rows], axis=1)
@@ -80,15 +84,27 @@ def _hashes(images_BHWI: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return np.packbits(bits, axis=1).view(np.uint16)
 
 
-def _are_alike(images_NHWI: NDArray[np.uint8], pair_P2: IntArray) -> NDArray[np.bool_]:
-    alike, block = np.zeros(len(pair_P2), dtype=bool), _block_of(images_NHWI)
+def _are_alike(sets: Sequence[NDArray[np.uint8]], pair_P2: IntArray) -> NDArray[np.bool_]:
+    alike, block = np.zeros(len(pair_P2), dtype=bool), _block_of(sets[0])
     for start in range(0, len(pair_P2), block):
         pair = pair_P2[start : start + block]
-        left, right = (_shrunk(images_NHWI[pair[:, side]]) for side in (0, 1))
+        left, right = (_shrunk(_taken(sets, pair[:, side])) for side in (0, 1))
         difference = np.sqrt(((left - right) ** 2).mean(axis=1))
         contrast = left.std(axis=1)
         alike[start : start + block] = difference <= np.where(contrast < LEAST_CONTRAST, 0, ALIKE * contrast)
     return alike
+
+
+def _taken(sets: Sequence[NDArray[np.uint8]], index_B: IntArray) -> NDArray[np.uint8]:
+    """Some pictures of sets that are numbered one after the other."""
+    if len(sets) == 1:
+        return sets[0][index_B]
+    taken_BHWI = np.empty((len(index_B), *sets[0].shape[1:]), dtype=np.uint8)
+    for images_NHWI in sets:
+        inside_B = (index_B >= 0) & (index_B < len(images_NHWI))
+        taken_BHWI[inside_B] = images_NHWI[index_B[inside_B]]
+        index_B = index_B - len(images_NHWI)
+    return taken_BHWI
 
 
 def _shrunk(images_BHWI: NDArray[np.uint8]) -> FloatArray:

@@ -23,11 +23,12 @@ def rows_of_split(table: LabelTable, names: frozenset[str]) -> BoolArray:
 def choose_holdout(table: LabelTable, *, share: float, most: int, seed: int) -> BoolArray:
     """Rows to hold out: the validation split where the table names one, else a random share of each class.
 
-    Verified rows stay in the training: they are its best. A class never loses its last training image.
+    Groups of several rows are held out whole, their share of all such rows, whatever their classes. Verified rows stay
+    in the training: they are its best. A class never loses its last training image.
 
     Args:
         table: The rows trained on.
-        share: Of each class, in [0, 1); with groups, of all rows.
+        share: Of each class, in [0, 1).
         most: Largest number.
         seed: Of the draw.
     """
@@ -38,12 +39,17 @@ def choose_holdout(table: LabelTable, *, share: float, most: int, seed: int) -> 
     share = min(share, most / max(len(table), 1))
     generator = numpy_generator(seed, "holdout")
     held_N = np.zeros(len(table), dtype=bool)
-    if table.group_N is None:
-        for label in range(table.num_classes):
-            members = np.flatnonzero((table.label_N == label) & allowed_N)
-            held_N[generator.permutation(members)[: int(share * len(members))]] = True
-        return held_N
-    return _hold_groups(table, table.group_N, allowed_N, int(share * len(table)), generator)
+    several = [] if table.group_N is None else _groups_of_several(table.group_N)
+    is_alone_N = np.ones(len(table), dtype=bool)
+    is_alone_N[np.concatenate([*several, []]).astype(np.int64)] = False
+    for label in range(table.num_classes):
+        members = np.flatnonzero((table.label_N == label) & allowed_N & is_alone_N)
+        held_N[generator.permutation(members)[: int(share * len(members))]] = True
+    groups = [rows for rows in several if allowed_N[rows].all()]
+    left_C = np.bincount(table.label_N[~held_N], minlength=table.num_classes)
+    wanted = int(share * sum(map(len, groups)))
+    held_N[_draw_groups(groups, table.label_N, left_C, wanted, generator)] = True
+    return held_N
 
 
 def sample_groups(group_N: IntArray, rank_N: IntArray, share: float) -> BoolArray:
@@ -66,25 +72,23 @@ def sample_groups(group_N: IntArray, rank_N: IntArray, share: float) -> BoolArra
     return sampled_N
 
 
-def _hold_groups(
-    table: LabelTable, group_N: IntArray, allowed_N: BoolArray, wanted: int, generator: np.random.Generator
-) -> BoolArray:
-    """Whole groups by chance, until so many rows are held out."""
-    held_N = np.zeros(len(table), dtype=bool)
-    left_C = np.bincount(table.label_N, minlength=table.num_classes)
+def _groups_of_several(group_N: IntArray) -> list[IntArray]:
+    """Rows of each group that has more than one."""
     order = group_N.argsort(kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(group_N[order])) + 1)
-    num_held = 0
+    starts = np.flatnonzero(np.diff(group_N[order], prepend=-1))
+    sizes = np.diff(starts, append=len(order))
+    return [order[start : start + size] for start, size in zip(starts, sizes, strict=True) if size > 1]
+
+
+def _draw_groups(
+    groups: list[IntArray], label_N: IntArray, left_C: IntArray, wanted: int, generator: np.random.Generator
+) -> IntArray:
+    """Rows of whole groups by chance, at most so many; of each class one stays left."""
+    drawn: list[IntArray] = [np.zeros(0, dtype=np.int64)]
     for index in generator.permutation(len(groups)):
-        members = groups[index]
-        taken_C = np.bincount(table.label_N[members], minlength=table.num_classes)
-        if (
-            num_held + len(members) > wanted
-            or not allowed_N[members].all()
-            or (left_C - taken_C)[taken_C > 0].min() < 1
-        ):
-            continue
-        held_N[members] = True
-        left_C -= taken_C
-        num_held += len(members)
-    return held_N
+        rows = groups[index]
+        taken_C = np.bincount(label_N[rows], minlength=len(left_C))
+        if len(rows) <= wanted and (left_C - taken_C)[taken_C > 0].min() >= 1:
+            drawn.append(rows)
+            left_C, wanted = left_C - taken_C, wanted - len(rows)
+    return np.concatenate(drawn)

@@ -24,7 +24,7 @@ def evaluation_views(augmentation: Augmentation, size_px: int) -> tuple[FixedVie
 
     Averaging costs forward passes alone and finds more label errors than one view (``docs/benchmarks.md``).
     """
-    step = max(1, size_px // 32) if augmentation.shift_px else 0
+    step = max(1, size_px // 32) if augmentation.shift else 0
     shifts = ((0, 0), (step, step), (-step, -step)) if step else ((0, 0),)
     flips = (False, True) if augmentation.flip else (False,)
     return tuple(FixedView(down_px=down, right_px=right, flip=flip) for flip in flips for down, right in shifts)

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-__all__ = ["bounded_num_neighbours", "two_pass_votes", "vote_against", "votes"]
+__all__ = [
+    "MOST_AGAINST",
+    "MOST_DISAGREEMENT",
+    "bounded_num_neighbours",
+    "disagreement",
+    "two_pass_votes",
+    "vote_against",
+    "votes",
+]
+
+FLOOR = 1e-2
+"""Smallest share of votes counted: keeps an absent class finite."""
+TIE_BREAK = 1e-3
+"""Weight of the first vote in a disagreement: second votes are counts, and counts tie."""
+MOST_AGAINST = -math.log(FLOOR)
+"""Largest vote against a label, in nats."""
+MOST_DISAGREEMENT = (1 + TIE_BREAK) * MOST_AGAINST
+"""Largest disagreement with a label, in nats."""
 
 
 def bounded_num_neighbours(wanted: int, class_sizes_C: Tensor) -> int:
@@ -49,7 +68,7 @@ def two_pass_votes(
     return first_NC, votes(index_NK, first_NC.argmax(dim=1), num_classes, valid_NK=valid_NK)
 
 
-def vote_against(p_NC: Tensor, label_N: Tensor, *, floor: float = 1e-2) -> Tensor:
+def vote_against(p_NC: Tensor, label_N: Tensor, *, floor: float = FLOOR) -> Tensor:
     """How strongly a sample's neighbours vote against its label.
 
     MOIT, https://arxiv.org/abs/2012.04462: cross-entropy of the given label under the neighbours' votes.
@@ -57,7 +76,7 @@ def vote_against(p_NC: Tensor, label_N: Tensor, *, floor: float = 1e-2) -> Tenso
     Args:
         p_NC: Neighbour votes; rows sum to 1.
         label_N: Given class indices in [0, C).
-        floor: Smallest vote counted, in (0, 1); keeps an absent class finite.
+        floor: Smallest vote counted, in (0, 1).
 
     Returns:
         d_N in [0, -log(floor)]; 0 when all neighbours agree.
@@ -66,3 +85,21 @@ def vote_against(p_NC: Tensor, label_N: Tensor, *, floor: float = 1e-2) -> Tenso
     """
     vote_N = p_NC.gather(1, label_N[:, None]).squeeze(1)
     return 0 - vote_N.clamp(min=floor).log()  # not -0 for full agreement
+
+
+def disagreement(first_NC: Tensor, second_NC: Tensor, label_N: Tensor) -> Tensor:
+    """How strongly a sample's neighbours disagree with its label, after both of MOIT's votes.
+
+    MOIT, https://arxiv.org/abs/2012.04462: the second votes' cross-entropy of the given label.
+
+    Args:
+        first_NC: First votes; rows sum to 1.
+        second_NC: Second votes, of corrected labels; rows sum to 1.
+        label_N: Given class indices in [0, C).
+
+    Returns:
+        d_N in [0, :data:`MOST_DISAGREEMENT`], in nats.
+
+    Deviations: ties of the second vote are broken by the first, where the published code leaves their order to chance.
+    """
+    return vote_against(second_NC, label_N) + TIE_BREAK * vote_against(first_NC, label_N)

@@ -12,12 +12,14 @@ from functools import partial
 from typing import TypeVar
 
 from noisyclean.config import Plan
-from noisyclean.data.ingest import Ingested
+from noisyclean.data.ingest import Ingested, select_rows
+from noisyclean.data.splits import TEST_NAMES, rows_of_split
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.costs import Stopwatch, audit_seconds, training_seconds
 from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
 from noisyclean.pipeline.training_plan import TrainPlan, decide_train_plan
+from noisyclean.types import BoolArray, LabelTable
 
 __all__ = ["decide_audit", "decide_training", "parse_budget"]
 
@@ -58,7 +60,8 @@ def decide_audit(
     Raises:
         UsageError: Not even ``quick`` fits, or a setting that cannot work.
     """
-    decide = partial(decide_plan, table=ingested.table, num_unlabelled=num_unlabelled)
+    table = _rows_to_plan_for(ingested.table, ingested.problem_N == "")
+    decide = partial(decide_plan, table=table, num_unlabelled=num_unlabelled)
     first = decide(request)
     if request.budget_s is None:
         return first
@@ -96,9 +99,11 @@ def decide_training(
     Raises:
         UsageError: Not even ``quick`` fits, or a setting that cannot work.
     """
+    is_learnt_N = (ingested.problem_N == "") & ~rows_of_split(ingested.table, TEST_NAMES)
+    table = _rows_to_plan_for(ingested.table, is_learnt_N)
 
     def decide(request: PlanRequest) -> TrainPlan:
-        return decide_train_plan(request, method, origin, ingested.table, num_unlabelled=num_unlabelled)
+        return decide_train_plan(request, method, origin, table, num_unlabelled=num_unlabelled)
 
     first = decide(request)
     if request.budget_s is None:
@@ -111,6 +116,11 @@ def decide_training(
 
     sized = replace(request, size=first.base.prepare.size_px)
     return _best_that_fits(sized, first, decide, seconds, request.budget_s, way_out="--set budget.passes=N trains less")
+
+
+def _rows_to_plan_for(table: LabelTable, usable_N: BoolArray) -> LabelTable:
+    """The usable rows; all rows where none is, and whoever decodes them says why."""
+    return select_rows(table, usable_N) if usable_N.any() else table
 
 
 def _best_that_fits(

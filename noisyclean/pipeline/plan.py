@@ -128,7 +128,7 @@ def decide_plan(request: PlanRequest, table: LabelTable, *, num_unlabelled: int 
 
     Args:
         request: What the user asked for.
-        table: The labelled images.
+        table: The rows that can be used; how many they are decides batches, epochs and rates.
         num_unlabelled: Other images that pre-training may be shown.
 
     Raises:

@@ -20,7 +20,7 @@ from noisyclean.detect.certain import settle_conflicts
 from noisyclean.detect.signal import squash
 from noisyclean.engine.neighbours import neighbours_among
 from noisyclean.errors import DataError, UsageError
-from noisyclean.ops.knn import bounded_num_neighbours, vote_against, votes
+from noisyclean.ops.knn import MOST_AGAINST, bounded_num_neighbours, vote_against, votes
 from noisyclean.pipeline.finished import FinishedRun, open_finished, weight_files
 from noisyclean.pipeline.nets import AuditNets
 from noisyclean.pipeline.preparing import (
@@ -42,8 +42,6 @@ SCORED = "image_path,given_label,suggested_label,p_mislabeled,"
 """How a table of scores begins."""
 FITTED_ROWS = 5_000
 """Audited images the two exponents are fitted on."""
-FLOOR = 1e-2
-"""Smallest share of votes counted against a label."""
 
 
 def score(
@@ -221,7 +219,7 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
     rows = np.arange(len(table))
     p_N = 1 - posterior_NC[rows, table.label_N]
     suggestion_N: IntArray = posterior_NC.argmax(axis=1)
-    against_N = vote_against(torch.from_numpy(votes_NC), torch.from_numpy(table.label_N), floor=FLOOR).numpy()
+    against_N = vote_against(torch.from_numpy(votes_NC), torch.from_numpy(table.label_N)).double().numpy()
     margin_N = -seen.margin_NC[rows, table.label_N]
     rate = float(p_N.mean())
     stats = SampleStats(
@@ -234,7 +232,7 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
         reason_N=np.full(len(table), "", dtype=object),
         signals={
             "logit_margin": SignalScore(raw_N=margin_N, suspicion_N=squash(margin_N)),
-            "knn_disagreement": SignalScore(raw_N=against_N, suspicion_N=against_N / -np.log(FLOOR)),
+            "knn_disagreement": SignalScore(raw_N=against_N, suspicion_N=against_N / MOST_AGAINST),
         },
         noise=NoiseEstimate(rate=rate, low=rate, high=rate, transition_CC=np.eye(table.num_classes)),
     )

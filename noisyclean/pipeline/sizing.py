@@ -40,7 +40,7 @@ def choose_size(
 
     Args:
         asked: What the user wants; goes before everything.
-        table: All rows.
+        table: The rows that can be used.
         most: Largest side this device can afford.
         window: Stored values shown as black and white.
         seed: Of the features.

@@ -32,7 +32,7 @@ from noisyclean.pipeline.stage import run_stage
 from noisyclean.pipeline.training import Trained
 from noisyclean.types import BoolArray, IntArray, StrArray
 
-__all__ = ["TestSet", "Tested", "prepare_test_stage", "split_off_test", "test_model"]
+__all__ = ["OTHER_IMAGES", "TestSet", "Tested", "prepare_test_stage", "split_off_test", "test_model"]
 
 UNKNOWN = -1
 OTHER_IMAGES = "Test on other images."

@@ -19,6 +19,7 @@ from noisyclean.pipeline.budget import decide_training, parse_budget
 from noisyclean.pipeline.compare import compare_stages, num_trainings
 from noisyclean.pipeline.costs import Stopwatch
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
+from noisyclean.pipeline.grouping import group_stage
 from noisyclean.pipeline.origin import Origin, resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
 from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, stored_images, warn_before_decoding
@@ -115,7 +116,8 @@ def train(
             plugin's; by default dividemix, but cross-entropy with ``quick`` on a CPU, where it wins.
         init: What the networks start from: ``simclr``, ``scratch``, ``pretrained:NAME`` (may download),
             ``local-dir:PATH`` or ``run:RUN``.
-        test: Table of images with clean labels, to judge by; never trained on, never selected by.
+        test: Table of images with clean labels, to judge by; never trained on, never selected by. Those that are
+            nearly the same as a trained one are left out.
         truth: Table of true labels of the training images, for the oracle and for judging the detection.
         compare: Also train cross-entropy with the same budget on all, on the pruned and on the relabelled set.
         preset: ``quick``, ``standard``, ``thorough`` or ``paper``.
@@ -310,6 +312,7 @@ def _make_ready(
     prepared, test = split_off_test(everything, reporter=reporter)
     if asked.test is not None:
         test = prepare_test_stage(run, asked.images, asked.test, asked.options, prepared, plan.base, reporter=reporter)
+    prepared, test = group_stage(run, prepared, test, reporter=reporter)
     plan = replace(plan, base=settle_views(plan.base, prepared, reporter=reporter))
     keep_plan(run.root / "plan.json", plan.to_json())
     tested = () if test is None else test.content_N.tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,11 @@ class Job:
     """Labels to train on."""
     train_N: BoolArray
     """Rows to train on."""
+    held_out_N: BoolArray
+    """Rows kept out by chance or by the table's split, not for what their labels are: they select an epoch and tell
+    memorised labels from recognised ones."""
     truth_N: IntArray | None = None
     """True classes, for oracles."""
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    """Fingerprints of what labels and rows were decided from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +104,11 @@ def train_stage(
     settings = training_settings(plan.base) | {"method": job.method, "robust": asdict(job.settings)}
     if job.method in (outside := methods.outside()):
         settings["plugin"] = outside[job.method]
+    table = prepared.table
     inputs = {
         "prepare": prepared.stage.fingerprint,
         "start": start.fingerprint,
-        "rows": digest(job.train_N, job.label_N, prepared.table.verified_N, job.truth_N),
-        **job.inputs,
+        "rows": digest(job.train_N, job.held_out_N, job.label_N, table.group_N, table.verified_N, job.truth_N),
     }
     stage = run_stage(run, f"train-{job.name}", work, settings=settings, inputs=inputs, reporter=reporter)
     record = read_json(stage.folder / RECORD)
@@ -144,7 +145,7 @@ def _train(
         runtime=runtime,
         seed=plan.base.seed,
     )
-    held_out_R = torch.from_numpy(np.flatnonzero(~job.train_N)).to(runtime.device)
+    held_out_R = torch.from_numpy(np.flatnonzero(job.held_out_N)).to(runtime.device)
     label_R = torch.from_numpy(prepared.table.label_N).to(runtime.device)[held_out_R]
     watched = Watched(method, pixels=pixels, held_out_R=held_out_R, label_R=label_R, runtime=runtime)
     checkpoint = Checkpoint(folder / "checkpoint.pt")
@@ -162,12 +163,13 @@ def _train(
         after_epoch=tell_all,
     )
     _write_metrics(folder / METRICS, job.name, history)
-    outputs = _save(folder, watched, method, pixels)
+    evidence = replace(method.evidence(), held_out_N=job.held_out_N)
+    outputs = _save(folder, watched, method, pixels, evidence)
     checkpoint.discard()
     return outputs
 
 
-def _save(folder: Path, watched: Watched, method: RobustMethod, pixels: Pixels) -> list[Path]:
+def _save(folder: Path, watched: Watched, method: RobustMethod, pixels: Pixels, evidence: Evidence) -> list[Path]:
     nets = [save_weights(net, folder / f"net-{index}.safetensors") for index, net in enumerate(method.nets())]
     if watched.best_epoch >= 0:
         nets.append(save_weights(watched.selected(), folder / SELECTED))
@@ -182,7 +184,7 @@ def _save(folder: Path, watched: Watched, method: RobustMethod, pixels: Pixels) 
         "std": pixels.std_3.tolist(),
     }
     write_json(folder / RECORD, record)
-    return [*nets, folder / RECORD, folder / METRICS, write_evidence(folder / EVIDENCE, method.evidence())]
+    return [*nets, folder / RECORD, folder / METRICS, write_evidence(folder / EVIDENCE, evidence)]
 
 
 def _training_data(pixels: Pixels, prepared: Prepared, job: Job, plan: TrainPlan, runtime: Runtime) -> TrainingData:

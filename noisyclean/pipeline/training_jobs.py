@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +37,10 @@ def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, j
     """
     needs_truth = methods.get(plan.method).needs_truth
     table = prepared.table
-    train_N = ~choose_holdout(table, share=plan.holdout.share, most=plan.holdout.most, seed=plan.base.seed)
+    held_out_N = choose_holdout(table, share=plan.holdout.share, most=plan.holdout.most, seed=plan.base.seed)
+    train_N = ~held_out_N
     if judges_by_verified and table.verified_N is not None:
-        train_N &= ~table.verified_N
+        train_N, held_out_N = train_N & ~table.verified_N, held_out_N & ~table.verified_N
     if len(np.unique(table.label_N[train_N])) < 2 or train_N.sum() < 4:
         raise DataError(
             f"only {int(train_N.sum()):,} images are left to train on", hint="Hold fewer out: --set holdout.share=0"
@@ -49,6 +51,7 @@ def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, j
         settings=plan.robust,
         label_N=table.label_N,
         train_N=train_N,
+        held_out_N=held_out_N,
         truth_N=truth_N if needs_truth else None,
     )
 
@@ -57,7 +60,7 @@ def baseline_job(prepared: Prepared, main: Job, plan: TrainPlan) -> Job:
     """Cross-entropy with mixup and a weight average, at the main training's budget, on the same rows."""
     facts = budget_facts(plan, len(prepared.table), prepared.table.num_classes)
     settings, _ = methods.get(BASELINE).plan(plan.base.preset, facts)
-    return Job(name=BASELINE, method=BASELINE, settings=settings, label_N=main.label_N, train_N=main.train_N)
+    return replace(main, name=BASELINE, method=BASELINE, settings=settings, truth_N=None)
 
 
 def pruned_job(baseline: Job, stats: SampleStats, table: LabelTable) -> Job:
@@ -67,25 +70,14 @@ def pruned_job(baseline: Job, stats: SampleStats, table: LabelTable) -> Job:
         members = np.flatnonzero((table.label_N == label) & baseline.train_N)
         if not kept_N[members].any():
             kept_N[members[stats.p_mislabeled_N[members].argmin()]] = True
-    return Job(
-        name=f"{BASELINE}-pruned",
-        method=BASELINE,
-        settings=baseline.settings,
-        label_N=baseline.label_N,
-        train_N=baseline.train_N & kept_N,
-    )
+    return replace(baseline, name=f"{BASELINE}-pruned", train_N=baseline.train_N & kept_N)
 
 
 def relabelled_job(baseline: Job, stats: SampleStats, table: LabelTable) -> Job:
     """The baseline with the suggested label on the rows that were flagged."""
     doubted_N = _doubted(stats, table, baseline.train_N)
-    return Job(
-        name=f"{BASELINE}-relabelled",
-        method=BASELINE,
-        settings=baseline.settings,
-        label_N=np.where(doubted_N, stats.suggestion_N, baseline.label_N),
-        train_N=baseline.train_N,
-    )
+    label_N = np.where(doubted_N, stats.suggestion_N, baseline.label_N)
+    return replace(baseline, name=f"{BASELINE}-relabelled", label_N=label_N)
 
 
 def read_truth(path: Path, table: LabelTable) -> IntArray:

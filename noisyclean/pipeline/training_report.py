@@ -63,6 +63,8 @@ def training_report_stage(
         stats = {
             one.job.name: score_training(one, prepared, plan) for one in trained if _has_given_labels(one, prepared)
         }
+        for note in stats[main.job.name].notes:
+            reporter.say(note)
         summary = summarise_training(
             prepared.table,
             method=main.job.name,
@@ -105,15 +107,19 @@ def _test_all(trained: list[Trained], test: TestSet | None, prepared: Prepared, 
 
 
 def _verified_held_out(prepared: Prepared, main: Trained) -> TestSet | None:
-    """Verified rows that were not trained on: the judge of a comparison without a test table."""
-    if prepared.table.verified_N is None:
+    """Verified rows of which no group was trained on: the judge of a comparison without a test table."""
+    table, train_N = prepared.table, main.job.train_N
+    if table.verified_N is None:
         return None
-    rows = np.flatnonzero(prepared.table.verified_N & ~main.job.train_N)
+    is_judge_N = table.verified_N & ~train_N
+    if table.group_N is not None:
+        is_judge_N &= ~np.isin(table.group_N, table.group_N[train_N])
+    rows = np.flatnonzero(is_judge_N)
     if len(rows) < FEWEST_JUDGES:
         return None
     return TestSet(
         images_NHWI=prepared.images_NHWI[rows],
-        label_N=prepared.table.label_N[rows],
+        label_N=table.label_N[rows],
         content_N=prepared.content_N[rows],
         fingerprint=main.stage.fingerprint,
         source=f"{len(rows):,} verified images",

@@ -17,8 +17,9 @@ import torch
 from noisyclean.base.contract import Contract, expect
 from noisyclean.config import PRESETS
 from noisyclean.errors import UsageError
+from noisyclean.ranges import check_ranges, names_without_range
 from noisyclean.robust.method import Facts, RobustMethod, TrainingData
-from noisyclean.robust.toy import Killed, KilledAt, make_data, make_small, run, same_weights
+from noisyclean.robust.toy import Killed, KilledAt, make_data, make_small, run, same_weights, small_settings
 from noisyclean.types import Evidence
 
 __all__ = ["METHOD_CONTRACTS", "Candidate"]
@@ -57,13 +58,16 @@ def _is_described(candidate: Candidate) -> None:
 
 
 def _refuses_settings_out_of_range(candidate: Candidate) -> None:
-    known = {item.name for item in dataclasses.fields(candidate.kind.settings_type)}
+    kind = candidate.kind
+    untold = names_without_range(kind.settings_type)
+    expect(not untold, f"{', '.join(untold)} of {kind.settings_type.__name__} can be any number")
+    known = {item.name for item in dataclasses.fields(kind.settings_type)}
     for change in OUT_OF_RANGE:
         name, value = next(iter(change.items()))
         if name not in known:
             continue
         try:
-            candidate.make(make_data(), **change)
+            check_ranges("robust", small_settings(kind, **(dict(candidate.changes) | change)))
         except UsageError as error:
             expect(f"robust.{name}" in str(error), f"the error about {name}={value} does not name robust.{name}")
         else:
@@ -169,8 +173,8 @@ METHOD_CONTRACTS: tuple[Contract[Candidate], ...] = (
     ),
     _method(
         "refuses settings out of range",
-        "A wrong --set must be told before hours of training: call check_settings of noisyclean.robust.method in "
-        "__init__.",
+        "A wrong --set must be told before hours of training: say of each number what it may be, as in "
+        "`lr: Annotated[float, Range(above=0)] = 0.1`, with Range of noisyclean.ranges.",
         _refuses_settings_out_of_range,
     ),
     _method(

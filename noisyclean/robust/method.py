@@ -6,8 +6,6 @@ members of :class:`RobustMethod`, registered by name. The command line lists it 
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -18,12 +16,11 @@ from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels
 from noisyclean.engine.loop import Task
-from noisyclean.errors import UsageError
 from noisyclean.ops.mix import one_hot
 from noisyclean.registry import Registry
 from noisyclean.types import Evidence
 
-__all__ = ["Facts", "NetMaker", "RobustMethod", "TrainingData", "check_settings", "methods"]
+__all__ = ["Facts", "NetMaker", "RobustMethod", "TrainingData", "methods"]
 
 NetMaker = Callable[[int], nn.Module]
 """Makes the net of an index, on the device, started as ``--init`` says; nets differ in their classifiers."""
@@ -82,7 +79,8 @@ class RobustMethod(Task, Protocol):
     """A training on noisy labels."""
 
     settings_type: ClassVar[type]
-    """A frozen dataclass of numbers, texts and flags, each with a docstring."""
+    """A frozen dataclass of numbers, texts and flags, each with a docstring, each number with the range it may be in
+    (:class:`~noisyclean.ranges.Range`)."""
     needs_truth: ClassVar[bool]
     """Whether it cannot work without true labels."""
     published_holdout: ClassVar[float]
@@ -113,45 +111,3 @@ class RobustMethod(Task, Protocol):
 methods: Registry[type[RobustMethod]] = Registry(
     "method", package="noisyclean.robust.methods", entry_points="noisyclean.methods"
 )
-
-_AT_LEAST: Mapping[str, float] = {
-    "epochs": 1,
-    "batch": 2,
-    "num_nets": 1,
-    "num_views": 1,
-    "plus_epochs": 1,
-    "divide_every": 1,
-    "mixup_alpha": 0,
-    "warmup_mixup_alpha": 0,
-    "weight_decay": 0,
-    "num_neighbours": 1,
-}
-_ABOVE_ZERO = frozenset({"lr", "temperature", "contrast_temperature"})
-_UNIT = frozenset({"beta", "threshold", "class_floor", "bootstrap"})
-_SHARE = frozenset({"neighbour_share"})
-_BELOW_ONE = frozenset({"ema_decay"})
-
-
-def check_settings(settings: Any) -> None:
-    """Refuse settings outside their range, by the names that all methods share.
-
-    Raises:
-        UsageError: Which one, and what it may be.
-    """
-    for item in dataclasses.fields(settings):
-        value, name = getattr(settings, item.name), item.name
-        rule = ""
-        if name in _AT_LEAST and value < _AT_LEAST[name]:
-            rule = f"at least {_AT_LEAST[name]:g}"
-        elif name in _ABOVE_ZERO and not value > 0:
-            rule = "positive"
-        elif name in _UNIT and not 0 <= value < 1:
-            rule = "in [0, 1)"
-        elif name in _SHARE and not 0 <= value <= 1:
-            rule = "in [0, 1]"
-        elif name in _BELOW_ONE and not value < 1:
-            rule = "below 1"
-        elif isinstance(value, float) and not math.isfinite(value):
-            rule = "finite"
-        if rule:
-            raise UsageError(f"robust.{name}={value}: must be {rule}")

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from noisyclean.engine.neighbours import nearest_neighbours
-from noisyclean.ops.knn import bounded_num_neighbours, two_pass_votes, vote_against
+from noisyclean.ops.knn import bounded_num_neighbours, disagreement, two_pass_votes
 from noisyclean.ops.selection import Balance, agreeing_and_balanced
 from noisyclean.robust.method import TrainingData
 
 __all__ = ["Neighbourhood", "ask_neighbours", "vote_of_neighbours"]
 
-TIE_BREAK = 1e-3
-"""Weight of the first vote's disagreement: second votes are counts, and counts tie."""
 MOST_NEIGHBOURS = 250
 """MOIT's k."""
 
@@ -52,7 +50,7 @@ def ask_neighbours(
     group_R = None if data.group_N is None else data.group_N[rows_R]
     index_RK, similarity_RK = nearest_neighbours(z_ND[rows_R], num_neighbours=k, group_N=group_R)
     first_RC, second_RC = two_pass_votes(index_RK, label_R, data.num_classes, valid_NK=similarity_RK.isfinite())
-    disagreement_R = vote_against(second_RC, label_R) + TIE_BREAK * vote_against(first_RC, label_R)
+    disagreement_R = disagreement(first_RC, second_RC, label_R)
     chosen_R = agreeing_and_balanced(
         torch.where(verified_R, -1.0, disagreement_R),
         second_RC.argmax(dim=1) == label_R,

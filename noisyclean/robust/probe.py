@@ -1,9 +1,10 @@
 """The probe: a short training on the noisy labels that writes down how every label fared.
 
 Mixup (https://arxiv.org/abs/1710.09412) and a weight average keep the net from memorising, so what it believes about a
-training image still says something about its label: losses, margins and probabilities are recorded a few times over the
-second half of the training and averaged ("training-averaged", https://arxiv.org/abs/2510.16211). Cost: epochs x N
-forward and backward passes, plus num_recordings x N forward passes. Measured: ``docs/benchmarks.md``.
+training image still says something about its label: losses, margins and probabilities are recorded after the last
+epoch, under a few fixed views. More recordings, over the second half of the training, are averaged; they find fewer
+errors (``docs/log.md``). Cost: epochs x N forward and backward passes, and N forward passes for each recording and
+view. Measured: ``docs/benchmarks.md``.
 """
 
 from __future__ import annotations

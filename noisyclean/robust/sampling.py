@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["balanced_rows", "repeated_rows"]
+__all__ = ["repeated_rows"]
 
 
 def repeated_rows(row_R: Tensor, *, num_steps: int, batch: int, draw: torch.Generator) -> Tensor:
@@ -23,21 +23,3 @@ def repeated_rows(row_R: Tensor, *, num_steps: int, batch: int, draw: torch.Gene
     wanted = num_steps * batch
     laps = [torch.randperm(len(row_R), generator=draw, device=row_R.device) for _ in range(-(-wanted // len(row_R)))]
     return row_R[torch.cat(laps)[:wanted]].view(num_steps, batch)
-
-
-def balanced_rows(row_R: Tensor, label_R: Tensor, *, num_steps: int, batch: int, draw: torch.Generator) -> Tensor:
-    """Full batches in which every class of the set is equally likely, drawn with replacement.
-
-    Args:
-        row_R: The set.
-        label_R: Class of each of its rows.
-        num_steps: Batches.
-        batch: Rows in each.
-        draw: Source of randomness.
-
-    Returns:
-        Rows, shape (num_steps, batch).
-    """
-    weight_R = 1 / torch.bincount(label_R)[label_R].float()
-    place = torch.multinomial(weight_R, num_steps * batch, replacement=True, generator=draw)
-    return row_R[place].view(num_steps, batch)

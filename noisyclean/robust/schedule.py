@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from noisyclean.engine.optim import one_cycle, staircase
-from noisyclean.robust.method import check_settings
+from noisyclean.ranges import Range
 
 __all__ = ["Schedule"]
 
@@ -14,25 +15,22 @@ __all__ = ["Schedule"]
 class Schedule:
     """Counts and rates of a training; a method's settings are these and its own."""
 
-    epochs: int
-    batch: int = 128
-    lr: float = 0.1
+    epochs: Annotated[int, Range(at_least=1)]
+    batch: Annotated[int, Range(at_least=2)] = 128
+    lr: Annotated[float, Range(above=0)] = 0.1
     """Largest rate."""
-    drop_epochs: tuple[int, ...] = ()
+    drop_epochs: Annotated[tuple[int, ...], Range(at_least=0)] = ()
     """A tenth of the rate from each of these on; without any, one cycle."""
-    weight_decay: float = 5e-4
+    weight_decay: Annotated[float, Range(at_least=0)] = 5e-4
     is_plain_sgd: bool = False
     """Without Nesterov's correction, and everything decayed."""
-    mixup_alpha: float = 1.0
+    mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0
     """Of the Beta distribution mixup draws from; 0 switches mixup off."""
     has_strong_views: bool = False
     """Learn from strong views."""
-    ema_decay: float = -1.0
+    ema_decay: Annotated[float, Range(below=1)] = -1.0
     """Of the weight average that guesses and predicts, per step; 0 keeps none, as most papers have it, and negative
     looks back over a thirtieth of the training."""
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def rate(self, epoch: int, share: float) -> float:
         """Learning rate ``share`` of the way through an epoch."""

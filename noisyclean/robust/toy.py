@@ -30,6 +30,7 @@ __all__ = [
     "run",
     "runtime",
     "same_weights",
+    "small_settings",
 ]
 
 SMALL: dict[str, Any] = {
@@ -64,7 +65,7 @@ def make_data(
         num_classes=3,
         train_T=torch.arange(num - num_held_out),
         verified_N=torch.zeros(num, dtype=torch.bool),
-        weak=weak(shift_px=1),
+        weak=weak(shift=1 / 16),
         strong=strong(),
         truth_N=torch.from_numpy(truth_N),
     )
@@ -78,14 +79,17 @@ def make_net(index: int) -> nn.Module:
 
 
 def make_small(kind: type[RobustMethod], data: TrainingData, *, seed: int = 0, **changes: Any) -> RobustMethod:
-    """A method as ``quick`` plans it, made small; changes to settings that it does not have mean nothing."""
-    facts = Facts(num_images=len(data.train_T), num_classes=3, passes=60, batch=16, is_pretrained=False)
+    """A method with small settings."""
+    return kind(data=data, make_net=make_net, settings=small_settings(kind, **changes), runtime=runtime(), seed=seed)
+
+
+def small_settings(kind: type[RobustMethod], **changes: Any) -> Any:
+    """Settings as ``quick`` plans them, made small; changes to those that it does not have mean nothing."""
+    facts = Facts(num_images=48, num_classes=3, passes=60, batch=16, is_pretrained=False)
     settings, _ = kind.plan("quick", facts)
     known = {field.name for field in dataclasses.fields(settings)}
     wanted = {key: value for key, value in (SMALL | changes).items() if key in known}
-    return kind(
-        data=data, make_net=make_net, settings=dataclasses.replace(settings, **wanted), runtime=runtime(), seed=seed
-    )
+    return dataclasses.replace(settings, **wanted)
 
 
 def run(method: Any, path: Path | None = None) -> list[dict[str, float]]:

@@ -60,9 +60,17 @@ def test_views_are_a_share_of_the_images_and_never_too_small_for_a_net(side: flo
     assert Augmentation(side=side).side_px(size_px) == wanted
 
 
+@pytest.mark.parametrize(("size_px", "wanted"), [(8, 1), (16, 2), (32, 4), (64, 8), (224, 28), (2, 0)])
+def test_weak_views_shift_by_an_eighth_of_the_side_whatever_the_size(size_px: int, wanted: int) -> None:
+    assert weak().shift_px(size_px) == wanted
+    view = view_of(weak(), 1000, size_px)
+    assert int(view.top_B.min()) == int(view.left_B.min()) == -wanted
+    assert int(view.top_B.max()) == int(view.left_B.max()) == wanted
+
+
 def test_shift_equals_reflected_padding_and_crop() -> None:
     x = images(32, 20)
-    view = view_of(weak(shift_px=4), 32, 20)
+    view = view_of(weak(shift=1 / 5), 32, 20)
     padded = torch.nn.functional.pad(planes(x), (4, 4, 4, 4), mode="reflect") / 255
     got = apply_view(x, view, size_px=20)
     for i in range(len(x)):
@@ -143,6 +151,6 @@ def test_oriented_views_never_flip_and_gray_views_keep_gray() -> None:
 @pytest.mark.parametrize("side", [8, 9, 32])
 def test_shifted_views_of_small_images_are_finite(side: int) -> None:
     draw = torch.Generator().manual_seed(0)
-    view = sample_view(weak(), 500, side, side, generator=draw)
+    view = sample_view(weak(shift=0.5), 500, side, side, generator=draw)
     x = apply_view(torch.full((500, side, side, 3), 255, dtype=torch.uint8), view, size_px=side)
     assert torch.allclose(x, torch.ones(()), atol=1e-5)

@@ -40,6 +40,20 @@ def test_copies_are_found(change) -> None:  # type: ignore[no-untyped-def]
     assert len(np.unique(component)) == 100
 
 
+def test_copies_of_the_smallest_pictures_are_found() -> None:
+    images = pictures(40, size=8)
+    component = near_duplicates(np.concatenate([images, images[:5] // 2 * 2]))
+    assert (component[40:] == component[:5]).all()
+    assert len(np.unique(component)) == 40
+
+
+def test_sets_are_compared_as_if_they_were_one() -> None:
+    images = pictures(60)
+    copies = np.stack([resaved(image) for image in images[:10]])
+    together = near_duplicates(np.concatenate([images, copies, pictures(9, seed=1)]))
+    assert near_duplicates(images, copies, pictures(9, seed=1)).tolist() == together.tolist()
+
+
 def test_plain_pictures_are_equal_only_to_the_byte() -> None:
     plain = np.stack([np.full((32, 32, 3), value, dtype=np.uint8) for value in (10, 10, 12)])
     first, second, third = near_duplicates(plain)

@@ -52,6 +52,16 @@ def test_never_part_of_a_group_and_never_the_last_of_a_class() -> None:
     assert not lonely.any()
 
 
+def test_a_few_pairs_are_held_out_whole_and_the_other_rows_by_class() -> None:
+    label_N = np.arange(400) % 4
+    group_N = np.arange(400)
+    group_N[1:80:2] = group_N[0:80:2]
+    held_N = choose_holdout(make_table(label_N, group_N=group_N), share=0.1, most=1000, seed=0)
+    assert np.array_equal(held_N[0:80:2], held_N[1:80:2])
+    assert held_N[:80].sum() == 8
+    assert np.bincount(label_N[80:][held_N[80:]]).tolist() == [8, 8, 8, 8]
+
+
 def test_a_named_validation_split_goes_before_a_random_one_and_test_is_found() -> None:
     split_N = np.asarray(["train", "Val", "test", " valid "], dtype=object)
     table = make_table(np.arange(4), split_N=split_N)

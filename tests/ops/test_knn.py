@@ -12,7 +12,14 @@ from torch.nn.functional import normalize
 from noisyclean.base.runtime import use_threads
 from noisyclean.engine import neighbours
 from noisyclean.engine.neighbours import nearest_neighbours, neighbours_among
-from noisyclean.ops.knn import bounded_num_neighbours, two_pass_votes, vote_against, votes
+from noisyclean.ops.knn import (
+    MOST_DISAGREEMENT,
+    bounded_num_neighbours,
+    disagreement,
+    two_pass_votes,
+    vote_against,
+    votes,
+)
 from tests.oracle import loops
 
 
@@ -49,6 +56,17 @@ def test_two_pass_votes_equal_the_loop(z: torch.Tensor) -> None:
     expected = loops.two_pass_votes(index.tolist(), label.tolist(), 3)
     for got, want in zip(two_pass_votes(index, label, 3), expected, strict=True):
         assert np.allclose(got.numpy(), want)
+
+
+def test_disagreement_equals_the_loop_and_ties_are_broken_by_the_first_vote(z: torch.Tensor) -> None:
+    label = torch.randint(0, 3, (40,), generator=torch.Generator().manual_seed(1))
+    index, _ = nearest_neighbours(z, num_neighbours=7)
+    first, second = two_pass_votes(index, label, 3)
+    got = disagreement(first, second, label)
+    assert got.tolist() == pytest.approx(loops.disagreement(first.tolist(), second.tolist(), label.tolist()), abs=1e-6)
+    assert len(got.unique()) > len(vote_against(second, label).unique())
+    nobody = torch.tensor([[0.0, 1.0]])
+    assert disagreement(nobody, nobody, torch.tensor([0])).tolist() == pytest.approx([MOST_DISAGREEMENT])
 
 
 def test_votes_ignore_missing_neighbours_and_are_uniform_without_any() -> None:

@@ -39,6 +39,15 @@ def two_pass_votes(neighbours: list[list[int]], label: list[int], num_classes: i
     return first, vote(corrected)
 
 
+def disagreement(first: list[list[float]], second: list[list[float]], label: list[int]) -> list[float]:
+    """MOIT's cross-entropy of the given label under the second votes, ties broken by a thousandth of the first's."""
+
+    def against(votes: list[float], y: int) -> float:
+        return -math.log(max(votes[y], 0.01))
+
+    return [against(b, y) + 0.001 * against(a, y) for a, b, y in zip(first, second, label, strict=True)]
+
+
 def average_precision(score: list[float], wrong: list[bool]) -> float:
     """Mean precision at each wrong label, worst first; scores without ties."""
     order = sorted(range(len(score)), key=lambda i: -score[i])

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from noisyclean.data.augment import Augmentation
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.robust.co_division import CoDivision, loss_divider
 from noisyclean.robust.judging import judge_and_embed
 from noisyclean.robust.method import methods
+from noisyclean.robust.methods.moit import Moit
 from noisyclean.robust.neighbourhood import ask_neighbours, vote_of_neighbours
 from noisyclean.robust.sampling import repeated_rows
 from noisyclean.robust.schedule import Schedule
@@ -196,6 +198,37 @@ def test_views_are_strong_where_the_neighbours_of_the_start_agree_with_the_label
     other = StrongViews(data, least_agreement=0.5, runtime=runtime())
     other.load_state_dict(strong.state_dict())
     assert (other.is_strong, other.notes) == (is_strong, strong.notes)
+
+
+@pytest.mark.parametrize("num_doubted", [0, 7, 8])
+def test_mixmatch_learns_from_believed_labels_alone_where_no_batch_is_doubted(num_doubted: int) -> None:
+    data = make_data(rate=0.0, num_held_out=0)
+    doubted_N = torch.arange(len(data.label_N)) < num_doubted
+    truth_N = torch.where(doubted_N, (data.label_N + 1) % 3, data.label_N)
+    data = dataclasses.replace(data, truth_N=truth_N)
+    trained = [
+        make_small(
+            methods.get("mixmatch-oracle"), data, learn="mixmatch", num_views=1, ramp_epochs=0.0, lambda_u=weight
+        )
+        for weight in (0.0, 75.0)
+    ]
+    for method in trained:
+        run(method)
+    is_alone = num_doubted < 8
+    assert same_weights(trained[0].predictor(), trained[1].predictor()) == is_alone
+    assert [any("learnt from alone" in note for note in method.notes) for method in trained] == [is_alone] * 2
+
+
+def test_moits_views_keep_the_share_of_the_area_that_is_asked_for() -> None:
+    data = make_data()
+    for area in (0.08, 0.2):
+        moit = make_small(methods.get("moit"), data, least_crop_area=area)
+        assert isinstance(moit, Moit)
+        assert moit.views == dataclasses.replace(data.strong, crop_area=(area, 1.0))
+    plain = dataclasses.replace(data, strong=Augmentation())
+    moit = make_small(methods.get("moit"), plain)
+    assert isinstance(moit, Moit)
+    assert moit.views == Augmentation()
 
 
 def test_strong_views_are_taken_unasked_where_nothing_is_required() -> None:

@@ -42,6 +42,7 @@ MOIT = {
     "ema_decay": 0.0,
     "mixup_alpha": 1.0,
     "has_strong_views": True,
+    "least_crop_area": 0.08,
     "contrast_temperature": 0.1,
     "projection_dim": 128,
     "memory_per_class": 200,

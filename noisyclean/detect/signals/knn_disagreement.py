@@ -10,14 +10,10 @@ import torch
 
 from noisyclean.detect.signal import signals
 from noisyclean.engine.team import shared_neighbours
-from noisyclean.ops.knn import bounded_num_neighbours, two_pass_votes, vote_against
+from noisyclean.ops.knn import MOST_DISAGREEMENT, bounded_num_neighbours, disagreement, two_pass_votes
 from noisyclean.types import Evidence, SignalScore
 
 __all__ = ["KnnDisagreement"]
-
-FLOOR = 1e-2
-TIE_BREAK = 1e-3
-"""Weight of the first pass: votes are counts, and counts tie."""
 
 
 @signals.register("knn_disagreement")
@@ -40,8 +36,5 @@ class KnnDisagreement:
         z_ND = torch.as_tensor(evidence.z_ND, dtype=torch.float32, device=device)
         index_NK, similarity_NK = shared_neighbours(z_ND, num_neighbours=k, group_N=group_N)
         first_NC, second_NC = two_pass_votes(index_NK, label_N, evidence.num_classes, valid_NK=similarity_NK.isfinite())
-        against_N = vote_against(second_NC, label_N, floor=FLOOR) + TIE_BREAK * vote_against(
-            first_NC, label_N, floor=FLOOR
-        )
-        raw_N = against_N.double().cpu().numpy()
-        return SignalScore(raw_N=raw_N, suspicion_N=np.minimum(raw_N / (-(1 + TIE_BREAK) * np.log(FLOOR)), 1))
+        raw_N = disagreement(first_NC, second_NC, label_N).double().cpu().numpy()
+        return SignalScore(raw_N=raw_N, suspicion_N=np.minimum(raw_N / MOST_DISAGREEMENT, 1))

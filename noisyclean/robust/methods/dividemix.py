@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from noisyclean.data.batches import ShuffledBatches
 from noisyclean.errors import UsageError
 from noisyclean.ops.mix import beta_sample, linear_ramp, mixup, soft_cross_entropy
 from noisyclean.ops.mixmatch import negative_entropy, prior_penalty, semi_supervised_loss
+from noisyclean.ranges import Range
 from noisyclean.robust.co_division import CoDivision, loss_divider, wrong_log_odds
 from noisyclean.robust.division import Divider
 from noisyclean.robust.judging import Recorder
@@ -35,52 +36,53 @@ WARMUP_SHARE = 0.75
 """Of the epochs, on all given labels, in the presets that fit a budget."""
 NOISY_ENOUGH, VERY_NOISY = 0.45, 0.8
 """Estimated noise rates from which the unlabelled loss helps, and from which it is doubled."""
+ALONE = "fewer labels than a batch were doubted: where that was so, the believed ones were learnt from alone"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DivideMixSettings(Schedule):
     """Counts, rates and choices of DivideMix."""
 
-    num_nets: int = 2
+    num_nets: Annotated[int, Range(at_least=1)] = 2
     """2 as published; 1 divides for itself."""
-    warmup_epochs: int = -1
+    warmup_epochs: Annotated[int, Range()] = -1
     """Epochs on all given labels; negative is three quarters of all."""
     batch: int = 64
     """Labelled rows in a step, and as many unlabelled ones."""
     lr: float = 0.02
-    warmup_clip_norm: float = 0.0
+    warmup_clip_norm: Annotated[float, Range(at_least=0)] = 0.0
     """Longest gradient of the warm-up; 0 leaves them."""
-    warmup_mixup_alpha: float = 1.0
+    warmup_mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0
     """Of the Beta distribution of the warm-up's mixup; 0 switches it off, as published."""
     confidence_penalty: Literal["off", "on", "asymmetric"] = "off"
     """Negative entropy in the warm-up: never, always, or as long as the noise looks asymmetric, which costs one pass
     over the images an epoch and keeps the losses for averaging."""
-    divide_every: int = 1
+    divide_every: Annotated[int, Range(at_least=1)] = 1
     """Epochs between two divisions."""
-    threshold: float = 0.5
+    threshold: Annotated[float, Range(at_least=0, below=1)] = 0.5
     """A label is believed above this probability of being clean."""
-    class_floor: float = 0.01
+    class_floor: Annotated[float, Range(at_least=0, below=1)] = 0.01
     """Least share of each class that stays labelled."""
-    cap_quantile: float = 0.999
+    cap_quantile: Annotated[float, Range(above=0, at_most=1)] = 0.999
     """Losses above it are cut before the mixture is fitted; 1 leaves them, as published."""
-    neighbour_share: float = 0.0
+    neighbour_share: Annotated[float, Range(at_least=0, at_most=1)] = 0.0
     """Of the opinion that divides and guesses, the share of the neighbours' votes; 0 asks the nets alone."""
     learn: Literal["mixmatch", "refined"] = "mixmatch"
     """Equal numbers of labelled and unlabelled rows by MixMatch, or every image alike by its refined target."""
     guess: Literal["step", "epoch"] = "step"
     """Guess from fresh weak views at each step, or from the plain images at each division."""
-    num_views: int = 2
+    num_views: Annotated[int, Range(at_least=1)] = 2
     """Views of each image, to guess from and to learn from."""
     warmup_has_strong_views: bool = False
     """Warm up on strong views too; guesses are made from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
-    strong_from: float = 0.0
+    strong_from: Annotated[float, Range(at_most=1)] = 0.0
     """With strong views: only where neighbours in the start's features agree with the labels by this Cohen's kappa."""
-    temperature: float = 0.5
+    temperature: Annotated[float, Range(above=0)] = 0.5
     """Of the sharpening."""
     mixup_alpha: float = 4.0
-    lambda_u: float = -1.0
+    lambda_u: Annotated[float, Range()] = -1.0
     """Weight of MixMatch's unlabelled loss, as published; negative: from the estimated noise rate."""
-    ramp_epochs: float = 16.0
+    ramp_epochs: Annotated[float, Range(at_least=0)] = 16.0
     """Over which lambda_u rises after the warm-up."""
     prior: Literal["estimated", "uniform"] = "estimated"
     """Class frequencies that the mean prediction is held to."""
@@ -88,7 +90,6 @@ class DivideMixSettings(Schedule):
     """Steps of MixMatch's epoch: as many as the warm-up's, or by the number of labelled rows, as published."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.warmup_epochs >= self.epochs:
             raise UsageError(
                 f"robust.warmup_epochs={self.warmup_epochs}: of {self.epochs} epochs none is left to divide",
@@ -197,6 +198,9 @@ class DivideMix:
         if since < 0 or since % self.settings.divide_every:
             return
         self.beliefs.update(epoch, self.nets())
+        is_alone = self.settings.learn == "mixmatch" and any(map(self._learns_alone, range(len(self.students))))
+        if is_alone and ALONE not in self.beliefs.notes:
+            self.beliefs.notes.append(ALONE)
         if since == 0:
             self.lambda_per_class = self._choose_lambda(self.beliefs.noise_rate)
 
@@ -282,7 +286,7 @@ class DivideMix:
         return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
 
     def _mixmatch_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
-        """MixMatch on a batch of labelled and as many unlabelled rows, every one in several views."""
+        """MixMatch on a batch of labelled and as many unlabelled rows, if there are, every one in several views."""
         index_B, num_labelled = self._paired_rows(index, epoch)[step], self.settings.batch
         views = [self.data.pixels.random(index_B, self.data.weak, draw) for _ in range(self.settings.num_views)]
         guess_BC = self._guess(index, index_B, views)
@@ -314,17 +318,21 @@ class DivideMix:
         return torch.where(has_label_B1, p_LBC[index], p_LBC.mean(dim=0))
 
     def _paired_rows(self, index: int, epoch: int) -> Tensor:
-        """Batches of an epoch, labelled rows first, shape (steps, 2B); all serve where hardly any is unlabelled."""
+        """Batches of an epoch, labelled rows first, shape (steps, 2B); without the others (steps, B)."""
         if (index, epoch) not in self._paired:
             num_steps, batch = self._steps_of_net(index, epoch), self.settings.batch
             halves = []
-            for name in ("labelled", "unlabelled"):
+            for name in ("labelled",) if self._learns_alone(index) else ("labelled", "unlabelled"):
                 draw = generator(self.runtime.device, self.seed, "dividemix", name, index, epoch)
                 row_R = self.beliefs.rows(index, labelled=name == "labelled")
-                row_R = row_R if len(row_R) >= (batch if name == "unlabelled" else 1) else self.data.train_T
+                row_R = row_R if len(row_R) else self.data.train_T  # an oracle may believe nobody
                 halves.append(repeated_rows(row_R, num_steps=num_steps, batch=batch, draw=draw))
             self._paired = {(index, epoch): torch.cat(halves, dim=1)}
         return self._paired[index, epoch]
+
+    def _learns_alone(self, index: int) -> bool:
+        """Whether a net leaves too few rows without their label to make a batch of them."""
+        return len(self.data.train_T) - self.beliefs.num_labelled[index] < self.settings.batch
 
     def _steps_of_net(self, index: int, epoch: int) -> int:
         """The warm-up's, unless MixMatch is to follow the number of labelled rows."""

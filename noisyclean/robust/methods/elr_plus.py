@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.batches import ShuffledBatches
 from noisyclean.ops.elr import CLAMP, elr_penalty, moved_targets
 from noisyclean.ops.mix import beta_sample, sigmoid_ramp, soft_cross_entropy
+from noisyclean.ranges import Range
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.schedule import Schedule
@@ -32,18 +33,18 @@ __all__ = ["ElrPlus", "ElrPlusSettings"]
 class ElrPlusSettings(Schedule):
     """Counts, rates and choices of ELR+."""
 
-    num_nets: int = 2
+    num_nets: Annotated[int, Range(at_least=1)] = 2
     """2 as published; 1 is held to its own average."""
     lr: float = 0.02
-    beta: float = 0.7
+    beta: Annotated[float, Range(at_least=0, below=1)] = 0.7
     """Share of the remembered target that is kept each time."""
-    strength: float = 3.0
+    strength: Annotated[float, Range(at_least=0)] = 3.0
     """lambda, the weight of the penalty."""
-    strength_ramp_steps: int = 0
+    strength_ramp_steps: Annotated[int, Range(at_least=0)] = 0
     """Steps over which it rises."""
-    strong_from: float = 0.0
+    strong_from: Annotated[float, Range(at_most=1)] = 0.0
     """With strong views: only where neighbours in the start's features agree with the labels by this Cohen's kappa."""
-    ema_ramp_steps: int = 0
+    ema_ramp_steps: Annotated[int, Range(at_least=0)] = 0
     """Steps over which the decay of the weight averages rises from nearly 0."""
     refines_labels: bool = False
     """Multiply the mixed labels by the targets, as the published code does on CIFAR-100 and the paper does not say."""

@@ -8,8 +8,8 @@ classes, and the net's own guess elsewhere. Page: ``docs/methods/moit.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import ShuffledBatches
 from noisyclean.engine.inference import evaluation_batch
+from noisyclean.errors import UsageError
 from noisyclean.nn.backbone import classify_features, embed_with
 from noisyclean.nn.heads import linear_projection
 from noisyclean.nn.memory import RingMemory
@@ -25,6 +26,7 @@ from noisyclean.ops.contrastive import contrastive_sets, interpolated_contrastiv
 from noisyclean.ops.mix import beta_sample, soft_cross_entropy
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.ops.selection import Balance
+from noisyclean.ranges import Range
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.neighbourhood import Neighbourhood, ask_neighbours
@@ -39,24 +41,33 @@ __all__ = ["Moit", "MoitSettings"]
 class MoitSettings(Schedule):
     """Counts, rates and choices of MOIT."""
 
-    guess_epochs: int = -1
+    guess_epochs: Annotated[int, Range()] = -1
     """Epochs, the last ones, that take the net's guess where the neighbours disagree; negative is half of all."""
     weight_decay: float = 1e-4
     has_strong_views: bool = True
     """Two SimCLR views of each image; weak ones otherwise."""
-    contrast_temperature: float = 0.1
-    projection_dim: int = 128
-    memory_per_class: int = 200
+    least_crop_area: Annotated[float, Range(above=0, at_most=1)] = 0.2
+    """Least share of an image's area that a strong view keeps; .08 as published."""
+    contrast_temperature: Annotated[float, Range(above=0)] = 0.1
+    projection_dim: Annotated[int, Range(at_least=1)] = 128
+    memory_per_class: Annotated[int, Range(at_least=0)] = 200
     """Slots of the memory for each class; 0 keeps none."""
-    memory_after: int = 3
+    memory_after: Annotated[int, Range(at_least=0)] = 3
     """Epochs before the memory is used."""
-    num_neighbours: int = 250
+    num_neighbours: Annotated[int, Range(at_least=1)] = 250
     """k of the vote; cut to half the median class size."""
     balance: Balance = "median"
     ssl: Literal["paper", "code"] = "paper"
     """How a pair of a believed and a doubted image is mixed: as the paper has it, or as its published code does."""
     guess: Literal["step", "epoch"] = "step"
     """Guess from the plain images at each step, or from the pass that asks the neighbours."""
+
+    def __post_init__(self) -> None:
+        if self.guess_epochs > self.epochs:
+            raise UsageError(
+                f"robust.guess_epochs={self.guess_epochs}: must be at most robust.epochs={self.epochs}",
+                hint="Set both: --set robust.epochs=N --set robust.guess_epochs=M.",
+            )
 
 
 @methods.register("moit")
@@ -78,6 +89,7 @@ class Moit:
         guess_epochs = settings.guess_epochs if settings.guess_epochs >= 0 else settings.epochs // 2
         self.first_guessing_epoch = settings.epochs - guess_epochs
         self.notes: list[str] = []
+        self.views = _views(data, settings)
         self.batches = ShuffledBatches(
             len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("moit",)
         )
@@ -98,7 +110,12 @@ class Moit:
         """The published schedule, or epochs that fit into the budget."""
         if preset == "paper":
             settings = MoitSettings(
-                epochs=250, guess_epochs=120, drop_epochs=(125, 200), is_plain_sgd=True, ema_decay=0.0
+                epochs=250,
+                guess_epochs=120,
+                drop_epochs=(125, 200),
+                is_plain_sgd=True,
+                least_crop_area=0.08,
+                ema_decay=0.0,
             )
             return settings, {"robust": "paper: MOIT as on CIFAR"}
         epochs = facts.epochs_at(7)
@@ -127,8 +144,7 @@ class Moit:
         """One step on two mixed views of a batch."""
         draw = generator(self.runtime.device, self.seed, "moit", epoch, step)
         index_B = self.data.train_T[self.batches.rows(epoch, step)]
-        augmentation = self.data.strong if self.settings.has_strong_views else self.data.weak
-        mixed = [self._mixed_view(index_B, augmentation, draw) for _ in range(2)]
+        mixed = [self._mixed_view(index_B, draw) for _ in range(2)]
         x_BIHW, share_B, partner_B = (torch.cat(parts) for parts in zip(*mixed, strict=True))
         logits_BC, z_BD = self._forward(x_BIHW)
         label_B = self.data.label_N[index_B]
@@ -206,11 +222,9 @@ class Moit:
             self.neighbourhood = Neighbourhood(**{name: value.to(self.runtime.device) for name, value in saved.items()})
         self._recorder.load_state_dict(state["recorder"])
 
-    def _mixed_view(
-        self, index_B: Tensor, augmentation: Augmentation, draw: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _mixed_view(self, index_B: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """One view of each image mixed with a partner's: images, shares of the image itself, partners."""
-        x_BIHW = self.data.pixels.random(index_B, augmentation, draw)
+        x_BIHW = self.data.pixels.random(index_B, self.views, draw)
         share = beta_sample(self.settings.mixup_alpha, draw)
         share = torch.maximum(share, 1 - share)
         partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
@@ -273,3 +287,11 @@ class Moit:
             form=self.settings.ssl,
         )
         return soft_cross_entropy(logits_BC, target_BC).mean()
+
+
+def _views(data: TrainingData, settings: MoitSettings) -> Augmentation:
+    """Views to learn from; ``--augment none`` has no crop whose area could be set."""
+    if not settings.has_strong_views:
+        return data.weak
+    is_cropped = data.strong.crop_area is not None
+    return replace(data.strong, crop_area=(settings.least_crop_area, 1.0)) if is_cropped else data.strong

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.augment import FixedView
 from noisyclean.engine.optim import one_cycle
 from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
+from noisyclean.ranges import Range
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.methods.moit import Moit, MoitSettings
@@ -33,15 +34,15 @@ __all__ = ["MoitPlus", "MoitPlusSettings"]
 class MoitPlusSettings(MoitSettings):
     """MOIT's settings, and those of the training after it."""
 
-    plus_epochs: int
+    plus_epochs: Annotated[int, Range(at_least=1)]
     """Epochs of the training on believed labels, after MOIT's own."""
-    plus_lr: float = 0.001
+    plus_lr: Annotated[float, Range(above=0)] = 0.001
     plus_is_constant: bool = False
     """Keep that rate, as published; else one cycle."""
-    plus_mixup_alpha: float = 1.0
-    bootstrap_after: int = -1
+    plus_mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0
+    bootstrap_after: Annotated[int, Range()] = -1
     """Epochs of this training after which targets are partly the net's own predictions; negative is half of them."""
-    bootstrap: float = 0.8
+    bootstrap: Annotated[float, Range(at_least=0, at_most=1)] = 0.8
     """delta, the share of the label in such a target."""
 
 
