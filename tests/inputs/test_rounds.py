@@ -14,7 +14,7 @@ import pytest
 
 from noisyclean.base.files import sha256_file
 from tests.conftest import Result, Run, Shapes, make_shapes
-from tests.inputs.conftest import contents
+from tests.inputs.conftest import Case, contents, rows_of
 
 SETTINGS = ("--preset", "quick", "--set", "probe.epochs=8", "--set", "probe.batch=32", "--augment", "natural")
 
@@ -278,6 +278,24 @@ def test_a_new_label_of_an_earlier_call_needs_the_same_permission(round_: Round)
     assert round_.cleaned.read_bytes() == before
     assert round_.review(bob, "--allow-new-labels").exit_code == 0
     assert round_.changed()[path][1] == "star"
+
+
+def test_verdicts_do_not_count_for_what_overwrites_their_run(case: Case) -> None:
+    labels, out = case.table(rows_of()), case.root / "cleaned.csv"
+    assert case.audit(labels).exit_code == 0
+    words = ("review", case.root / "run", case.table("image_path,verdict\n03.png,keep\n", "ann.csv"), "--out", out)
+    assert case.cli(*words).exit_code == 0
+    trail = (case.root / "run" / "verdicts.log.csv").read_bytes()
+    other = case.table(rows_of().replace("03.png,cat", "03.png,dog"), "other.csv")
+    said = case.audit(other, "--overwrite").stderr
+    assert "verdicts.log.csv: is of the run that is overwritten; it is kept as verdicts.log.earlier.csv" in said
+    assert (case.root / "run" / "verdicts.log.earlier.csv").read_bytes() == trail
+    bob = case.table("image_path,verdict\n04.png,keep\n", "bob.csv")
+    refused = case.cli("review", case.root / "run", bob, "--out", out)
+    assert refused.exit_code == 2
+    assert "is no earlier result" in refused.stderr
+    done = case.cli("review", case.root / "run", bob, "--out", case.root / "other.cleaned.csv", "--json")
+    assert (done.json["num_earlier_verdicts"], done.json["num_changed"]) == (0, 0)
 
 
 def test_what_review_will_not_overwrite(round_: Round) -> None:
