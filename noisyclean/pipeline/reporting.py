@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from noisyclean.base.files import read_json, sha256_file, write_json, write_npz, write_text
+from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json, write_npz, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import Plan
@@ -75,10 +75,17 @@ def report_stage(
         return [*outputs, run.root / "summary.json"]
 
     inputs = {"score": scored.stage.fingerprint, "prepare": prepared.stage.fingerprint}
+    inputs["carried columns"] = _carried_mark(prepared, scored)
     settings = {"num_cards": plan.report.num_cards, "thumbnail_px": plan.report.thumbnail_px}
     run_stage(run, "report", work, settings=settings, inputs=inputs, reporter=reporter, may_be_edited=EDITABLE)
     summary: dict[str, Any] = read_json(run.root / "summary.json")
     return summary
+
+
+def _carried_mark(prepared: Prepared, scored: Scored) -> str:
+    """Hash of what the table's other columns say of the flagged images; nothing before the report depends on it."""
+    carried = prepared.table.carried
+    return fingerprint([list(carried.columns), carried.iloc[flagged_rows(scored.stats)].to_numpy().tolist()])
 
 
 def _write_flagged(run: RunDir, prepared: Prepared, scored: Scored, reporter: Reporter) -> Path:

@@ -42,6 +42,8 @@ class RunDir:
     def claim(self, verb: str, inputs: Mapping[str, str], *, describe: Mapping[str, Any]) -> None:
         """Say what this run is of; the first call writes it down, later ones must agree.
 
+        Inputs that are the same may be described anew: a table that was moved, or saved with other line ends.
+
         Raises:
             UsageError: The directory holds a run of another verb or of other inputs.
         """
@@ -60,6 +62,8 @@ class RunDir:
                 f"{self.root} holds a run of other inputs: {what} changed since",
                 hint="Give a new --out, or --overwrite to replace what that run wrote.",
             )
+        if known["describe"] != dict(describe):
+            write_json(path, known | {"describe": dict(describe)})
 
     @property
     def verb(self) -> str:

@@ -326,6 +326,21 @@ def test_a_table_that_changed_since_is_refused(round_: Round) -> None:
         round_.shapes.labels.write_bytes(original)
 
 
+def test_a_table_saved_anew_is_audited_again_in_a_moment_and_reviewed(round_: Round) -> None:
+    labels, original = round_.shapes.labels, round_.shapes.labels.read_bytes()
+    verdicts = round_.write([(round_.worst[0]["image_path"], "relabel", "")])
+    try:
+        labels.write_bytes(original.replace(b"\r\n", b"\n").replace(b'"a ""b""; \xe9"', b"moved"))
+        assert round_.review(verdicts).exit_code == 2
+        again = round_.cli("audit", round_.shapes.images, labels, "--out", round_.run, *SETTINGS)
+        assert "report: again, because carried columns changed" in again.stderr
+        assert "probe 1 of" not in again.stderr
+        assert set(round_.flagged["site"]) == {"moved"}
+        assert round_.review(verdicts).exit_code == 0
+    finally:
+        labels.write_bytes(original)
+
+
 def test_an_unfinished_run_is_refused(round_: Round) -> None:
     (round_.run / "summary.json").unlink()
     done = round_.review(round_.write([]))
