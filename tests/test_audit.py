@@ -210,6 +210,10 @@ def test_too_many_unreadable_images_stop_the_run(cli: Run, shapes: Shapes) -> No
     assert "60 of 240 rows cannot be used" in refused.stderr
     assert "--max-bad" in refused.stderr
     assert audit(cli, shapes, "--max-bad", "0.5").exit_code == 0
+    again = audit(cli, shapes)
+    assert again.exit_code == 3
+    assert "60 of 240 rows cannot be used" in again.stderr
+    assert "quarantine.csv lists the rows" in again.stderr
 
 
 def test_images_are_never_written_to(cli: Run, shapes: Shapes) -> None:
