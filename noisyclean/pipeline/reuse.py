@@ -114,8 +114,7 @@ def take_pretraining(
 def _take_pretraining(finished: FinishedRun, plan: Plan, matched: Matched) -> TakenOver | None:
     """The earlier run's pre-training, where its settings are the same and most images were there."""
     folder = finished.run.stage_folder("pretrain")
-    is_same = _learns_alike(finished.plan, plan) and finished.plan.simclr == plan.simclr
-    is_same = is_same and finished.plan.num_unlabelled == plan.num_unlabelled
+    is_same = _learns_alike(finished.plan, plan) and _pretrains_alike(finished.plan, plan)
     if not (folder / DONE).exists() or not is_same or matched.is_new_N.mean() > plan.reuse.retrain_above:
         return None
 
@@ -173,6 +172,8 @@ def _why_train_again(finished: FinishedRun, prepared: Prepared, plan: Plan, matc
     share = float((matched.changed_N | matched.is_new_N).mean())
     if not _learns_alike(finished.plan, plan) or finished.plan.probe != plan.probe:
         return "settings changed"
+    if not _pretrains_alike(finished.plan, plan):
+        return "the pre-training changed"
     if finished.classes != prepared.table.classes:
         return "the classes changed"
     if share > plan.reuse.retrain_above:
@@ -192,6 +193,13 @@ def _learns_alike(before: Plan, now: Plan) -> bool:
     return all(getattr(before, name) == getattr(now, name) for name in names) and all(
         getattr(before.prepare, name) == getattr(now.prepare, name) for name in pixels
     )
+
+
+def _pretrains_alike(before: Plan, now: Plan) -> bool:
+    """Whether both plans pre-train with the same settings on as many images, or neither pre-trains at all."""
+    if not before.simclr.epochs and not now.simclr.epochs:
+        return True
+    return before.simclr == now.simclr and before.num_unlabelled == now.num_unlabelled
 
 
 def _look_at_new(

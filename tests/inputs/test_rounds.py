@@ -461,6 +461,16 @@ def test_many_changed_labels_train_again(round_: Round) -> None:
     assert not (scores.loc[scores["image_path"].isin(frame["image_path"]), "flagged"] == "true").any()
 
 
+def test_another_pretraining_trains_again(case: Case) -> None:
+    labels = case.table(rows_of())
+    assert case.audit(labels).exit_code == 0
+    words = ("--reuse", case.root / "run", "--set", "simclr.batch=4")
+    assert "is taken over" in case.audit(labels, *words, out="without").stderr
+    said = case.audit(labels, *words, "--set", "simclr.epochs=1", out="with").stderr
+    assert "the networks are trained again, because the pre-training changed" in said
+    assert "probe 1 of 1" in said
+
+
 def test_labels_that_are_not_the_reviewers_are_not_pinned(round_: Round) -> None:
     verdicts = round_.write([(round_.worst[0]["image_path"], "relabel", "")])
     assert round_.review(verdicts).exit_code == 0
