@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from noisyclean.base.files import sha256_file
+from noisyclean.pipeline.reuse import NORMALISATION
 from tests.conftest import Result, Run, Shapes, make_shapes
 from tests.inputs.conftest import Case, contents, rows_of
 
@@ -459,6 +462,20 @@ def test_many_changed_labels_train_again(round_: Round) -> None:
     assert "decode:" not in done.stderr
     scores = pd.read_csv(round_.root / "run-2" / "scores.csv", dtype=str, keep_default_na=False)
     assert not (scores.loc[scores["image_path"].isin(frame["image_path"]), "flagged"] == "true").any()
+
+
+def test_networks_that_are_taken_over_keep_their_normalisation(case: Case) -> None:
+    bright = np.random.default_rng(0).integers(150, 256, (32, 32, 3)).astype(np.uint8)
+    Image.fromarray(bright).save(case.images / "bright.png")
+    assert case.audit(case.table(rows_of())).exit_code == 0
+    more, record = case.table(rows_of() + "bright.png,cat\n"), case.root / "run" / "train-probe" / "net-0.npz"
+    config = case.root / "run" / "model" / "config.json"
+    for out in ("second", "of an older version"):
+        words = ("--reuse", case.root / "run", "--set", "reuse.retrain_above=1")
+        assert "the networks are not trained again" in case.audit(more, *words, out=out).stderr
+        assert (case.root / out / "model" / "config.json").read_bytes() == config.read_bytes()
+        arrays = dict(np.load(record))
+        np.savez(record, allow_pickle=False, **{name: arrays[name] for name in arrays if name not in NORMALISATION})
 
 
 def test_another_pretraining_trains_again(case: Case) -> None:
