@@ -166,7 +166,7 @@ class SampleStats:
     suggestion_N: IntArray
     """Most probable class other than the given one; the given one where that is certain."""
     p_suggested_N: FloatArray
-    """Probability of the suggestion, given everything; at most ``p_mislabeled_N``."""
+    """Probability that the suggestion is right instead; at most ``p_mislabeled_N``, 0 where the label is certain."""
     flagged_N: BoolArray
     """Whether the sample is worth a reviewer's look."""
     issue_N: StrArray

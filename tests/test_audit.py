@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from noisyclean.base.files import read_json, sha256_file
+from noisyclean.pipeline.rundir import open_run
 from tests.conftest import QUICK, Result, Run, Shapes, make_shapes
 
 OUTPUTS = (
@@ -137,7 +138,9 @@ def test_changed_inputs_need_a_new_out(cli: Run, shapes: Shapes) -> None:
     refused = audit(cli, shapes)
     assert refused.exit_code == 2
     assert "labels changed since" in refused.stderr
-    assert audit(cli, shapes, "--overwrite").exit_code == 0
+    replaced = audit(cli, shapes, "--overwrite")
+    assert replaced.exit_code == 0
+    assert "is kept as" not in replaced.stderr
 
 
 def test_an_edited_flag_table_is_never_overwritten(cli: Run, shapes: Shapes) -> None:
@@ -149,14 +152,31 @@ def test_an_edited_flag_table_is_never_overwritten(cli: Run, shapes: Shapes) -> 
     assert not (shapes.root / "run" / "flagged.new.csv").exists()
     audit(cli, shapes, "--set", "score.num_neighbours=9")
     assert flagged.read_text(encoding="utf-8-sig") == edited
-    assert (shapes.root / "run" / "flagged.new.csv").exists()
+    anew = shapes.root / "run" / "flagged.new.csv"
+    anew.write_text("edited too")
+    audit(cli, shapes, "--set", "score.num_neighbours=9")
+    assert anew.read_text() == "edited too"
+    again = audit(cli, shapes, "--set", "score.num_neighbours=8")
+    assert "flagged.new.csv: was edited; it is kept as flagged.new.earlier.csv" in again.stderr
+    assert (shapes.root / "run" / "flagged.new.earlier.csv").read_text() == "edited too"
+    assert flagged.read_text(encoding="utf-8-sig") == edited
 
 
 def test_overwrite_deletes_nothing_of_the_users(cli: Run, shapes: Shapes) -> None:
     audit(cli, shapes)
-    mine = shapes.root / "run" / "my-notes.txt"
+    run = shapes.root / "run"
+    mine = run / "my-notes.txt"
     mine.write_text("keep me")
-    audit(cli, shapes, "--overwrite")
+    written = (run / "flagged.csv").read_bytes()
+    edited = written.replace(b",,,\n", b",keep,,seen\n", 1)
+    (run / "flagged.csv").write_bytes(edited)
+    said = audit(cli, shapes, "--overwrite").stderr
+    assert "flagged.csv: was edited; it is kept as flagged.earlier.csv" in said
+    assert (run / "flagged.csv").read_bytes() == written
+    (run / "flagged.csv").write_text("edited again")
+    with open_run(run, overwrite=True):
+        assert (run / "flagged.earlier.csv").read_bytes() == edited
+        assert (run / "flagged.earlier-2.csv").read_text() == "edited again"
     assert mine.read_text() == "keep me"
 
 
@@ -190,6 +210,10 @@ def test_too_many_unreadable_images_stop_the_run(cli: Run, shapes: Shapes) -> No
     assert "60 of 240 rows cannot be used" in refused.stderr
     assert "--max-bad" in refused.stderr
     assert audit(cli, shapes, "--max-bad", "0.5").exit_code == 0
+    again = audit(cli, shapes)
+    assert again.exit_code == 3
+    assert "60 of 240 rows cannot be used" in again.stderr
+    assert "quarantine.csv lists the rows" in again.stderr
 
 
 def test_images_are_never_written_to(cli: Run, shapes: Shapes) -> None:
@@ -269,8 +293,6 @@ def test_killed_at_random_moments_it_ends_with_the_same_scores(tmp_path: Path, k
 
 
 def test_two_writers_do_not_meet(cli: Run, shapes: Shapes) -> None:
-    from noisyclean.pipeline.rundir import open_run
-
     with open_run(shapes.root / "run"):
         refused = audit(cli, shapes)
     assert refused.exit_code == 4

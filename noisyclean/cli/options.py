@@ -25,7 +25,8 @@ Run = Annotated[Path, typer.Argument(help="A finished audit.", show_default=Fals
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; all else goes to stderr.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random choices.", rich_help_panel=PLAN)]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what an earlier run wrote to --out, and nothing else.")
+    bool,
+    typer.Option("--overwrite", help="Replace what an earlier run wrote to --out; edits and verdicts are moved aside."),
 ]
 PresetOption = Annotated[
     str,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from noisyclean.detect.fuse import transitions
 from noisyclean.types import CONFLICT, BoolArray, FloatArray, IntArray, NoiseEstimate, SampleStats, StrArray
 
 __all__ = ["OFF_TOPIC", "settle_blanks", "settle_conflicts", "settle_verified"]
@@ -37,7 +38,7 @@ def settle_conflicts(
         rows,
         p_mislabeled_N=p_wrong,
         suggestion_N=rival_N[rows],
-        p_suggested_N=rival,
+        p_suggested_N=np.minimum(rival, p_wrong),
         flagged_N=np.ones(len(rows), dtype=bool),
         issue_N=np.full(len(rows), CONFLICT, dtype=object),
         reason_N=reason_N[rows],
@@ -68,7 +69,8 @@ def settle_blanks(stats: SampleStats, contrast_N: FloatArray) -> SampleStats:
 def settle_verified(stats: SampleStats, label_N: IntArray, verified_N: BoolArray) -> SampleStats:
     """Pin the labels a reviewer has confirmed or set: right, and never flagged.
 
-    The estimated noise rate loses what these labels had contributed to it.
+    The estimated noise rate loses what these labels had contributed to it, and they count as right in the transitions,
+    from which pictures that show nothing are left out.
 
     Args:
         stats: The verdict so far.
@@ -81,12 +83,15 @@ def settle_verified(stats: SampleStats, label_N: IntArray, verified_N: BoolArray
         rows,
         p_mislabeled_N=np.zeros(len(rows)),
         suggestion_N=label_N[rows],
-        p_suggested_N=stats.p_NC[rows, label_N[rows]],
+        p_suggested_N=np.zeros(len(rows)),
         flagged_N=np.zeros(len(rows), dtype=bool),
         issue_N=np.full(len(rows), "", dtype=object),
         reason_N=np.full(len(rows), "", dtype=object),
     )
-    return replace(pinned, noise=_lowered(stats.noise, float(stats.p_mislabeled_N[rows].sum() / len(label_N))))
+    shown_N = pinned.issue_N != OFF_TOPIC
+    transition_CC = transitions(pinned.p_NC[shown_N], label_N[shown_N], pinned.p_mislabeled_N[shown_N])
+    noise = _lowered(stats.noise, float(stats.p_mislabeled_N[rows].sum() / len(label_N)))
+    return replace(pinned, noise=replace(noise, transition_CC=transition_CC))
 
 
 def _replace_rows(stats: SampleStats, rows: IntArray, **values: FloatArray | IntArray | StrArray) -> SampleStats:

@@ -35,12 +35,14 @@ from noisyclean.types import (
     StrArray,
 )
 
-__all__ = ["fuse"]
+__all__ = ["MISLABELLED", "THRESHOLD", "best_other", "fuse", "transitions"]
 
 THRESHOLD = 0.5
+"""Probability of being wrong above which a label is flagged."""
 SURE_LOG_ODDS = 12.0
 """Odds of 1 to 160,000: what is surer is told apart, but hardly further away."""
 MISLABELLED = "mislabelled"
+"""Issue type of what is flagged for its probability."""
 
 
 def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tuple[str, ...]) -> SampleStats:
@@ -58,7 +60,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
     judged = judge(evidence)
     log_p_NC, rate = judged.log_p_NC, judged.rate
     p_N = _probability(judged.log_odds_N, label_N)
-    suggestion_N, share_N = _best_other(log_p_NC, label_N)
+    suggestion_N, share_N = best_other(log_p_NC, label_N)
     flagged_N = p_N > THRESHOLD
     p_NC = np.exp(log_p_NC)
     stats = SampleStats(
@@ -71,7 +73,7 @@ def fuse(evidence: Evidence, scores: Mapping[str, SignalScore], *, classes: tupl
         reason_N=_reasons(p_NC, label_N, flagged_N, suggestion_N, classes),
         signals=scores,
         noise=NoiseEstimate(
-            rate=rate.rate, low=rate.low, high=rate.high, transition_CC=_transitions(p_NC, label_N, p_N)
+            rate=rate.rate, low=rate.low, high=rate.high, transition_CC=transitions(p_NC, label_N, p_N)
         ),
         thresholds=dict.fromkeys(classes, THRESHOLD),
         notes=(*judged.notes, *(note for score in scores.values() for note in score.notes)),
@@ -90,17 +92,17 @@ def _probability(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray:
     return probability_N
 
 
-def _best_other(log_p_NC: FloatArray, label_N: IntArray) -> tuple[IntArray, FloatArray]:
+def best_other(log_p_NC: FloatArray, label_N: IntArray) -> tuple[IntArray, FloatArray]:
     """The most probable class besides the given one, and its share of all classes besides the given one."""
     rows = np.arange(len(label_N))
     other_NC = log_p_NC.copy()
     other_NC[rows, label_N] = -np.inf
     best_N: IntArray = other_NC.argmax(axis=1).astype(np.int64)
     share_N: FloatArray = np.exp(other_NC[rows, best_N] - logsumexp(other_NC, axis=1))
-    return best_N, share_N
+    return best_N, np.minimum(share_N, 1)
 
 
-def _transitions(p_NC: FloatArray, label_N: IntArray, p_N: FloatArray) -> FloatArray:
+def transitions(p_NC: FloatArray, label_N: IntArray, p_N: FloatArray) -> FloatArray:
     """Share of each given class that is really each other class: the wrong part spread by the class probabilities."""
     rows = np.arange(len(p_N))
     other_NC = p_NC.copy()

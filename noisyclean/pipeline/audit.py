@@ -124,7 +124,7 @@ def audit(
         config: A TOML file of stage settings.
         set: Single settings, ``stage.key=value``.
         dry_run: Read and check everything, decide the plan, estimate time, memory and sizes; write nothing.
-        overwrite: Replace what an earlier run wrote to ``out``.
+        overwrite: Replace what an earlier run wrote to ``out``; what people filled in or decided is moved aside.
         reporter: Hears about messages and progress.
 
     Returns:
@@ -204,7 +204,7 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         num = len(_others(asked, ingested))
         return estimate(ingested, asked.request, out=out, reporter=reporter, num_unlabelled=num)
     check_files(ingested, asked.request)
-    with open_run(out, overwrite=overwrite) as run:
+    with open_run(out, overwrite=overwrite, reporter=reporter) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
         if earlier is not None:
             inputs["verdicts"] = verdicts_mark(earlier, ingested)

@@ -82,6 +82,12 @@ class FinishedRun:
         summary: dict[str, Any] = read_json(self.root / "summary.json")
         return summary
 
+    @functools.cached_property
+    def normalisation(self) -> tuple[list[float], list[float]]:
+        """Mean and deviation of each channel that its nets are used to, in [0, 1]."""
+        config = read_json(self.root / "model" / "config.json")["pretrained_cfg"]
+        return config["mean"], config["std"]
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the outputs."""

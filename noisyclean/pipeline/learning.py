@@ -99,10 +99,15 @@ def probe_stage(
     inputs |= {"pretrain": start.fingerprint} if start else {}
     settings = training_settings(plan) | {"probe": asdict(plan.probe)}
     stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
+    with np.load(stage.folder / "net-0.npz", allow_pickle=False) as record:
+        known = "mean_3" in record  # not in those of older versions, which are normalised by the data
+        mean, std = (tuple(record[name].tolist()) if known else None for name in ("mean_3", "std_3"))
     return Learned(
         stage=stage,
         evidence=_gather(stage.folder, prepared, embedded, held_out_N, plan.probe.num_nets),
         weights=stage.folder / "net-0.safetensors",
+        mean=mean,
+        std=std,
     )
 
 

@@ -16,15 +16,14 @@ from noisyclean.pipeline.detecting import settle_certain
 from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
-from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import run_stage, written_before
+from noisyclean.pipeline.rundir import EDITABLE, FLAGGED, RunDir
+from noisyclean.pipeline.stage import run_stage
 from noisyclean.pipeline.viewing import write_preview
 from noisyclean.report.flags import flag_table, to_csv
 from noisyclean.types import Evidence
 
 __all__ = ["look_stage"]
 
-FLAGGED = "flagged.csv"
 WORD = "preliminary: "
 
 
@@ -44,8 +43,7 @@ def look_stage(run: RunDir, prepared: Prepared, embedded: Embedded, plan: Plan, 
         reason_N = np.where(stats.flagged_N, WORD + stats.reason_N, "")
         draft = folder / FLAGGED
         write_text(draft, to_csv(flag_table(table, replace(stats, reason_N=reason_N))), encoding="utf-8-sig")
-        ours = {written_before(run, stage, FLAGGED) for stage in ("look", "report")}
-        written = run.write_keeping_edits(FLAGGED, draft, ours)
+        written = run.write_flagged(draft, reporter=reporter)
         reporter.say(f"a first, preliminary list of {int(stats.flagged_N.sum()):,} images: {written}")
         return [written, run.root / "preview.png"]
 
@@ -56,5 +54,5 @@ def look_stage(run: RunDir, prepared: Prepared, embedded: Embedded, plan: Plan, 
         settings=training_settings(plan),
         inputs={"embed": embedded.stage.fingerprint},
         reporter=reporter,
-        may_be_edited=frozenset({FLAGGED}),
+        may_be_edited=EDITABLE,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from noisyclean.base.files import read_json
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import training_views
 from noisyclean.data.batches import Pixels
@@ -56,9 +54,8 @@ class AuditNets:
             net = create_backbone(plan.backbone, num_classes=len(finished.classes), seed=plan.seed)
             net.load_state_dict(load_file(path))
             self.nets.append(net.to(runtime.device))
-        config: dict[str, Any] = read_json(finished.root / "model" / "config.json")["pretrained_cfg"]
         self._augmentation = training_views(plan.augment, is_strong=False)
-        self._mean, self._std = config["mean"], config["std"]
+        self._mean, self._std = finished.normalisation
 
     def look(self, images_NHWI: NDArray[np.uint8]) -> list[Look]:
         """What each network makes of some images."""

@@ -119,18 +119,18 @@ def prepare_stage(
     files = table.file_N[listed].tolist()
 
     def work(folder: Path) -> list[Path]:
-        _list_unusable(run, ingested, ingested.problem_N, plan.prepare.max_bad, reporter)
+        _list_unusable(run, ingested, ingested.problem_N)
+        _refuse_too_many(run, ingested, ingested.problem_N, plan.prepare.max_bad, reporter)
         keep_freed_memory()
         with _place_for(folder, cache, [asdict(mapping), files, ingested.stamps]) as place:
             known = KnownImages([*stores, *_siblings(place, cache)], mapping)
             store = build_store(place, files, mapping, threads=plan.threads, reporter=reporter, known=known)
-        problem_N = _problems(ingested, store)
-        listed = _list_unusable(run, ingested, problem_N, plan.prepare.max_bad, reporter)
-        return [place / IMAGES, place / JOURNAL, *listed]
+        return [place / IMAGES, place / JOURNAL, *_list_unusable(run, ingested, _problems(ingested, store))]
 
     stage = run_stage(run, "prepare", work, settings={"pixels": asdict(mapping)}, inputs=inputs, reporter=reporter)
     store = open_store(stored_images(run))
     problem_N = _problems(ingested, store)
+    _refuse_too_many(run, ingested, problem_N, plan.prepare.max_bad, reporter)
     usable_N = problem_N == ""
     num_bad = int((~usable_N).sum()) + len(ingested.left_out)
     where = f": {QUARANTINE} lists them" if num_bad else ""
@@ -194,25 +194,27 @@ def refuse_too_many(ingested: Ingested, problem_N: StrArray, max_bad: float) -> 
         )
 
 
-def _list_unusable(
-    run: RunDir, ingested: Ingested, problem_N: StrArray, max_bad: float, reporter: Reporter
-) -> list[Path]:
-    """Write which rows cannot be used and why, also where they are too many; returns the file where there are any.
-
-    Raises:
-        DataError: They are too many.
-    """
+def _list_unusable(run: RunDir, ingested: Ingested, problem_N: StrArray) -> list[Path]:
+    """Write which rows cannot be used and why, also where they are too many; returns the file where there are any."""
     path = run.root / QUARANTINE
     path.unlink(missing_ok=True)
     if not (problem_N != "").any() and not ingested.left_out:
         return []
     write_text(path, quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
+    return [path]
+
+
+def _refuse_too_many(run: RunDir, ingested: Ingested, problem_N: StrArray, max_bad: float, reporter: Reporter) -> None:
+    """Stop where too many rows cannot be used, and say where they are listed.
+
+    Raises:
+        DataError: They are too many.
+    """
     try:
         refuse_too_many(ingested, problem_N, max_bad)
     except DataError:
-        reporter.warn(f"{path} lists the rows that cannot be used")
+        reporter.warn(f"{run.root / QUARANTINE} lists the rows that cannot be used")
         raise
-    return [path]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from noisyclean.base.files import read_json, sha256_file, write_json, write_npz, write_text
+from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json, write_npz, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import Plan
@@ -18,7 +18,7 @@ from noisyclean.export.bundle import write_bundle
 from noisyclean.pipeline.detecting import Scored
 from noisyclean.pipeline.learning import Learned
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
-from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.rundir import EDITABLE, RunDir
 from noisyclean.pipeline.stage import run_stage, written_before
 from noisyclean.report.flags import flag_table, flagged_rows, score_table, to_csv
 from noisyclean.report.html import render_page
@@ -27,7 +27,6 @@ from noisyclean.types import FloatArray
 
 __all__ = ["report_stage"]
 
-EDITABLE = frozenset({"flagged.csv"})
 OPTIONAL = ("embeddings.npz", "model/config.json", "model/model.safetensors")
 """Outputs that not every way of auditing has."""
 
@@ -65,7 +64,7 @@ def report_stage(
             stages=run.costs,
         )
         outputs = [
-            _write_flagged(run, prepared, scored),
+            _write_flagged(run, prepared, scored, reporter),
             _text(run.root / "scores.csv", to_csv(score_table(prepared.everything, scored.stats, prepared.usable_N))),
             _text(run.root / "report.html", _page(run, summary, prepared, learned, scored, plan)),
             _arrays(run.root / "pred_probs.npz", prepared, p_NC=scored.stats.p_NC),
@@ -76,18 +75,24 @@ def report_stage(
         return [*outputs, run.root / "summary.json"]
 
     inputs = {"score": scored.stage.fingerprint, "prepare": prepared.stage.fingerprint}
+    inputs["carried columns"] = _carried_mark(prepared, scored)
     settings = {"num_cards": plan.report.num_cards, "thumbnail_px": plan.report.thumbnail_px}
     run_stage(run, "report", work, settings=settings, inputs=inputs, reporter=reporter, may_be_edited=EDITABLE)
     summary: dict[str, Any] = read_json(run.root / "summary.json")
     return summary
 
 
-def _write_flagged(run: RunDir, prepared: Prepared, scored: Scored) -> Path:
+def _carried_mark(prepared: Prepared, scored: Scored) -> str:
+    """Hash of what the table's other columns say of the flagged images; nothing before the report depends on it."""
+    carried = prepared.table.carried
+    return fingerprint([list(carried.columns), carried.iloc[flagged_rows(scored.stats)].to_numpy().tolist()])
+
+
+def _write_flagged(run: RunDir, prepared: Prepared, scored: Scored, reporter: Reporter) -> Path:
     text = to_csv(flag_table(prepared.table, scored.stats))
     draft = run.stage_folder("report") / "flagged.draft.csv"
     write_text(draft, text, encoding="utf-8-sig")
-    ours = {written_before(run, stage, "flagged.csv") for stage in ("look", "report")}
-    return run.write_keeping_edits("flagged.csv", draft, ours)
+    return run.write_flagged(draft, reporter=reporter)
 
 
 def _page(

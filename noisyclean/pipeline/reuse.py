@@ -28,10 +28,12 @@ from noisyclean.pipeline.preparing import Prepared, stored_images
 from noisyclean.pipeline.stage import DONE, TakenOver
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["Carried", "Matched", "carry_over", "carry_record", "match_rows", "take_pretraining"]
+__all__ = ["NORMALISATION", "Carried", "Matched", "carry_over", "carry_record", "match_rows", "take_pretraining"]
 
 RECORDED = frozenset({"loss_EN", "margin_EN", "log_p_NC", "z_ND"})
 """What each network's record holds; records with more in them are not carried over."""
+NORMALISATION = ("mean_3", "std_3")
+"""And how its images were normalised; older versions left that to the model folder."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,7 @@ def take_pretraining(
 def _take_pretraining(finished: FinishedRun, plan: Plan, matched: Matched) -> TakenOver | None:
     """The earlier run's pre-training, where its settings are the same and most images were there."""
     folder = finished.run.stage_folder("pretrain")
-    is_same = _learns_alike(finished.plan, plan) and finished.plan.simclr == plan.simclr
-    is_same = is_same and finished.plan.num_unlabelled == plan.num_unlabelled
+    is_same = _learns_alike(finished.plan, plan) and _pretrains_alike(finished.plan, plan)
     if not (folder / DONE).exists() or not is_same or matched.is_new_N.mean() > plan.reuse.retrain_above:
         return None
 
@@ -141,7 +142,8 @@ def _take_evidence(
         fresh = _look_at_new(finished, prepared, plan, matched)
         for index, weights in enumerate(weight_files(finished)):
             with np.load(weights.with_suffix(".npz"), allow_pickle=False) as record:
-                carried = carry_record(dict(record), matched, prepared.table.label_N, fresh[index])
+                carried = carry_record(record, matched, prepared.table.label_N, fresh[index])
+                carried |= _normalisation(record, finished)
             yield write_npz(target / f"net-{index}.npz", carried)
             yield _link(weights, target)
 
@@ -169,10 +171,20 @@ def carry_record(
     return {"loss_EN": loss_EN, "margin_EN": margin_EN, "log_p_NC": log_p_NC, "z_ND": z_ND}
 
 
+def _normalisation(record: Mapping[str, FloatArray], finished: FinishedRun) -> dict[str, FloatArray]:
+    """How a network's images were normalised: it is used to that, whatever images there are now."""
+    if NORMALISATION[0] in record:
+        return {name: record[name] for name in NORMALISATION}
+    values = zip(NORMALISATION, finished.normalisation, strict=True)
+    return {name: np.asarray(value, dtype=np.float32) for name, value in values}
+
+
 def _why_train_again(finished: FinishedRun, prepared: Prepared, plan: Plan, matched: Matched) -> str:
     share = float((matched.changed_N | matched.is_new_N).mean())
     if not _learns_alike(finished.plan, plan) or finished.plan.probe != plan.probe:
         return "settings changed"
+    if not _pretrains_alike(finished.plan, plan):
+        return "the pre-training changed"
     if finished.classes != prepared.table.classes:
         return "the classes changed"
     if share > plan.reuse.retrain_above:
@@ -181,7 +193,7 @@ def _why_train_again(finished: FinishedRun, prepared: Prepared, plan: Plan, matc
         if not weights.exists() or not weights.with_suffix(".npz").exists():
             return f"{weights.stem} of {finished.root} is gone"
         with np.load(weights.with_suffix(".npz"), allow_pickle=False) as record:
-            if set(record) != RECORDED:
+            if set(record) - set(NORMALISATION) != RECORDED:
                 return f"{weights.stem} of {finished.root} was recorded by another version"
     return ""
 
@@ -192,6 +204,13 @@ def _learns_alike(before: Plan, now: Plan) -> bool:
     return all(getattr(before, name) == getattr(now, name) for name in names) and all(
         getattr(before.prepare, name) == getattr(now.prepare, name) for name in pixels
     )
+
+
+def _pretrains_alike(before: Plan, now: Plan) -> bool:
+    """Whether both plans pre-train with the same settings on as many images, or neither pre-trains at all."""
+    if not before.simclr.epochs and not now.simclr.epochs:
+        return True
+    return before.simclr == now.simclr and before.num_unlabelled == now.num_unlabelled
 
 
 def _look_at_new(

@@ -19,7 +19,7 @@ from noisyclean.errors import DataError, UsageError
 from noisyclean.export.folders import Placed, place_in_folders
 from noisyclean.pipeline.finished import FinishedRun, open_finished
 from noisyclean.pipeline.rundir import LOCK, refuse_inside
-from noisyclean.pipeline.trail import TRAIL, add_to_trail, read_trail
+from noisyclean.pipeline.trail import TRAIL, WRITTEN, add_to_trail, read_trail
 from noisyclean.pipeline.verdict_sources import read_all_verdicts
 from noisyclean.report.flags import to_csv
 from noisyclean.report.verdicts import WORDS, Decision, Verdict, decide, latest_verdicts
@@ -28,8 +28,6 @@ __all__ = ["review"]
 
 SCHEMA_VERSION = 1
 MOVES = "moves.csv"
-WRITTEN = "review.json"
-"""In the run: SHA-256 of the tables written, so that only our own are replaced."""
 
 
 def review(

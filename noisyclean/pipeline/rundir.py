@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from noisyclean.base.files import exclusive_lock, read_json, sha256_file, write_json
+from noisyclean.base.log import Reporter, Silent
 from noisyclean.errors import UsageError
+from noisyclean.pipeline.trail import TRAIL, WRITTEN
 
-__all__ = ["RunDir", "open_run", "read_run", "refuse_inside"]
+__all__ = ["EDITABLE", "FLAGGED", "RunDir", "open_run", "read_run", "refuse_inside"]
 
 IDENTITY = "run.json"
 LOCK = ".lock"
 SCHEMA_VERSION = 1
+FLAGGED = "flagged.csv"
+FLAGGED_ANEW = "flagged.new.csv"
+"""Where the flagged images are listed if somebody filled in the list that is there."""
+EDITABLE = frozenset({FLAGGED, FLAGGED_ANEW})
+"""Outputs that people fill in."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class RunDir:
 
     def claim(self, verb: str, inputs: Mapping[str, str], *, describe: Mapping[str, Any]) -> None:
         """Say what this run is of; the first call writes it down, later ones must agree.
+
+        Inputs that are the same may be described anew: a table that was moved, or saved with other line ends.
 
         Raises:
             UsageError: The directory holds a run of another verb or of other inputs.
@@ -52,6 +62,8 @@ class RunDir:
                 f"{self.root} holds a run of other inputs: {what} changed since",
                 hint="Give a new --out, or --overwrite to replace what that run wrote.",
             )
+        if known["describe"] != dict(describe):
+            write_json(path, known | {"describe": dict(describe)})
 
     @property
     def verb(self) -> str:
@@ -64,28 +76,31 @@ class RunDir:
         described: dict[str, Any] = read_json(self.root / IDENTITY)["describe"]
         return described
 
-    def write_keeping_edits(self, name: str, temporary: Path, ours: Collection[str | None]) -> Path:
-        """Move a finished file to ``name``; if the one there was edited by hand, to ``stem.new.suffix`` beside it.
+    def write_flagged(self, temporary: Path, *, reporter: Reporter) -> Path:
+        """Move a finished list to ``flagged.csv``; if the one there was edited, to ``flagged.new.csv`` beside it.
 
         Args:
-            name: File name below the root.
-            temporary: The finished file.
-            ours: SHA-256 of what we wrote there before, if anything.
+            temporary: The finished list.
+            reporter: Hears where an edited ``flagged.new.csv`` went.
         """
-        target = self.root / name
-        if target.exists() and sha256_file(target) not in (*ours, sha256_file(temporary)):
-            target = target.with_name(f"{target.stem}.new{target.suffix}")
+        target = self.root / FLAGGED
+        if _is_edited(target) and sha256_file(target) != sha256_file(temporary):
+            target = self.root / FLAGGED_ANEW
+            if _is_edited(target):
+                _move_aside(target, "was edited", reporter)
         temporary.replace(target)
         return target
 
 
 @contextmanager
-def open_run(root: Path, *, overwrite: bool = False) -> Iterator[RunDir]:
+def open_run(root: Path, *, overwrite: bool = False, reporter: Reporter | None = None) -> Iterator[RunDir]:
     """Create or continue a run directory, holding its lock; a usage error before any stage leaves no new one.
 
     Args:
         root: The directory; new, empty, or a run.
-        overwrite: Delete what an earlier run wrote there first, and nothing else.
+        overwrite: Delete what an earlier run wrote there first, and nothing else; what people filled in or decided is
+            moved aside.
+        reporter: Hears what is moved aside.
 
     Raises:
         UsageError: It holds something else.
@@ -101,7 +116,7 @@ def open_run(root: Path, *, overwrite: bool = False) -> Iterator[RunDir]:
     try:
         with exclusive_lock(root / LOCK):
             if overwrite:
-                _delete_ours(root)
+                _delete_ours(root, reporter or Silent())
             yield RunDir(root)
     except UsageError:
         if was_empty and not any(path.is_dir() for path in root.iterdir()):
@@ -140,14 +155,45 @@ def _leave_as_found(root: Path, *, was_there: bool) -> None:
         root.rmdir()
 
 
-def _delete_ours(root: Path) -> None:
-    """Remove the outputs that the stages list, the stages themselves and the identity; strangers' files stay."""
-    for done in root.glob("*/done.json"):
-        for output in read_json(done)["outputs"]:
-            path = (root / output).resolve()
-            if path.is_relative_to(root.resolve()):
-                path.unlink(missing_ok=True)
+def _delete_ours(root: Path, reporter: Reporter) -> None:
+    """Remove the outputs that the stages list, the stages themselves and the identity; strangers' files stay.
+
+    People's work is neither lost nor counted for other inputs: it is moved aside first.
+    """
+    for name in sorted(EDITABLE):
+        if _is_edited(root / name):
+            _move_aside(root / name, "was edited", reporter)
+    for name in (TRAIL, WRITTEN):
+        if (root / name).exists():
+            _move_aside(root / name, "is of the run that is overwritten", reporter)
+    for output in _recorded(root):
+        path = (root / output).resolve()
+        if path.is_relative_to(root.resolve()):
+            path.unlink(missing_ok=True)
     for begun in root.glob("*/begun.json"):
         shutil.rmtree(begun.parent)
     for name in (IDENTITY, "plan.json"):
         (root / name).unlink(missing_ok=True)
+
+
+def _recorded(root: Path) -> dict[str, set[str]]:
+    """SHA-256 of every output as the stages wrote it, now and the time before."""
+    recorded: dict[str, set[str]] = {}
+    for record in [*root.glob("*/begun.json"), *root.glob("*/done.json")]:
+        for output, described in read_json(record)["outputs"].items():
+            recorded.setdefault(output, set()).add(described["sha256"])
+    return recorded
+
+
+def _is_edited(path: Path) -> bool:
+    """Whether a file is there that no stage wrote like this."""
+    return path.exists() and sha256_file(path) not in _recorded(path.parent).get(path.name, set())
+
+
+def _move_aside(path: Path, why: str, reporter: Reporter) -> None:
+    """Keep a file under the first free name ``stem.earlier.suffix``, ``stem.earlier-2.suffix`` and so on."""
+    ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    places = (path.with_name(f"{path.stem}.earlier{end}{path.suffix}") for end in ends)
+    kept = next(place for place in places if not place.exists())
+    path.rename(kept)
+    reporter.warn(f"{path}: {why}; it is kept as {kept.name}")

@@ -16,7 +16,8 @@ from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_
 from noisyclean.data.journal import open_store
 from noisyclean.data.stream import decode_in_blocks
 from noisyclean.detect.arrivals import Channel, confusion_of_given, fit_channel
-from noisyclean.detect.certain import settle_conflicts
+from noisyclean.detect.certain import OFF_TOPIC, settle_conflicts
+from noisyclean.detect.fuse import MISLABELLED, THRESHOLD, best_other
 from noisyclean.detect.signal import squash
 from noisyclean.engine.neighbours import neighbours_among
 from noisyclean.errors import DataError, UsageError
@@ -42,6 +43,8 @@ SCORED = "image_path,given_label,suggested_label,p_mislabeled,"
 """How a table of scores begins."""
 FITTED_ROWS = 5_000
 """Audited images the two exponents are fitted on."""
+SMALLEST = 1e-300
+"""Probability below which classes are no longer told apart."""
 
 
 def score(
@@ -218,7 +221,8 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
     posterior_NC = channel.judge(belief_NC, table.label_N)
     rows = np.arange(len(table))
     p_N = 1 - posterior_NC[rows, table.label_N]
-    suggestion_N: IntArray = posterior_NC.argmax(axis=1)
+    suggestion_N, share_N = best_other(np.log(np.maximum(posterior_NC, SMALLEST)), table.label_N)
+    flagged_N = p_N > THRESHOLD
     against_N = vote_against(torch.from_numpy(votes_NC), torch.from_numpy(table.label_N)).double().numpy()
     margin_N = -seen.margin_NC[rows, table.label_N]
     rate = float(p_N.mean())
@@ -226,9 +230,9 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
         p_mislabeled_N=p_N,
         p_NC=belief_NC,
         suggestion_N=suggestion_N,
-        p_suggested_N=posterior_NC[rows, suggestion_N],
-        flagged_N=p_N >= 0.5,
-        issue_N=np.where(p_N >= 0.5, "mislabelled", "").astype(object),
+        p_suggested_N=p_N * share_N,
+        flagged_N=flagged_N,
+        issue_N=np.where(flagged_N, MISLABELLED, "").astype(object),
         reason_N=np.full(len(table), "", dtype=object),
         signals={
             "logit_margin": SignalScore(raw_N=margin_N, suspicion_N=squash(margin_N)),
@@ -245,8 +249,13 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
 
 @dataclass(frozen=True)
 class _Known:
-    """The audited images: their features, and their labels where the audit believes them, its suggestion elsewhere."""
+    """The audited images: their features, and their labels where the audit believes them, its suggestion elsewhere.
 
+    Without those that show nothing: no label is right for them.
+    """
+
+    row_N: IntArray
+    """Which rows of the run's records they are."""
     z_ND: FloatArray
     label_N: IntArray
     given_N: IntArray
@@ -257,16 +266,20 @@ class _Known:
     @classmethod
     def of(cls, finished: FinishedRun) -> _Known:
         scores = finished.scores[finished.scores["p_mislabeled"] != ""]
+        row_N = np.flatnonzero(scores["issue_type"] != OFF_TOPIC)
+        scores = scores.iloc[row_N]
         index = {name: position for position, name in enumerate(finished.classes)}
         given_N: IntArray = np.asarray(scores["given_label"].map(index), dtype=np.int64)
         suggested_N: IntArray = np.asarray(scores["suggested_label"].map(index), dtype=np.int64)
-        believed_N = np.where(scores["p_mislabeled"].astype(float).to_numpy() < 0.5, given_N, suggested_N)
+        is_doubted_N = (scores["flagged"] == "true") & (scores["p_mislabeled"].astype(float) > THRESHOLD)
+        believed_N = np.where(is_doubted_N, suggested_N, given_N)
         store = open_store(stored_images(finished.run))
         with np.load(finished.root / "embeddings.npz", allow_pickle=False) as arrays:
-            z_ND = arrays["z_ND"]
+            z_ND = arrays["z_ND"][row_N]
         sizes_C = torch.bincount(torch.from_numpy(believed_N), minlength=len(index))
         k = bounded_num_neighbours(finished.plan.score.num_neighbours, sizes_C)
-        return cls(z_ND, believed_N, given_N, store.content_N[store.failure_N == ""], k, len(index))
+        content_N = store.content_N[store.failure_N == ""][row_N]
+        return cls(row_N, z_ND, believed_N, given_N, content_N, k, len(index))
 
     def votes(self, z_MD: FloatArray, *, own_row_M: IntArray | None = None) -> FloatArray:
         """Shares of the classes among the audited neighbours of some images, which may be audited ones themselves."""
@@ -290,7 +303,7 @@ def _fit(finished: FinishedRun, known: _Known) -> Channel:
     """Fit the exponents on some of the audited images."""
     rows: IntArray = np.arange(len(known.given_N))[:: max(1, len(known.given_N) // FITTED_ROWS)]
     records = [
-        np.exp(np.load(weights.with_suffix(".npz"), allow_pickle=False)["log_p_NC"][rows])
+        np.exp(np.load(weights.with_suffix(".npz"), allow_pickle=False)["log_p_NC"][known.row_N[rows]])
         for weights in weight_files(finished)
     ]
     count_C = np.bincount(known.given_N, minlength=known.num_classes)

@@ -161,7 +161,7 @@ def _why_again(
     if done is None:
         return ""
     if done["fingerprint"] != mark:
-        return "; ".join(_changes(done, identity)) or "the version of noisyclean changed"
+        return "; ".join(_changes(run, done, identity)) or "the version of noisyclean changed"
     for output, recorded in done["outputs"].items():
         path = run.root / output
         if not path.exists():
@@ -178,9 +178,9 @@ def _is_intact(path: Path, recorded: Mapping[str, Any]) -> bool:
     return bool(status.st_mtime_ns == recorded["modified_ns"] or sha256_file(path) == recorded["sha256"])
 
 
-def _changes(done: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
+def _changes(run: RunDir, done: Mapping[str, Any], identity: Mapping[str, Any]) -> list[str]:
     before, now = done["settings"], identity["settings"]
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     changes = [f"{name} changed from {before.get(name)} to {now.get(name)}" for name in names]
-    stages = [name for name, value in identity["inputs"].items() if done["inputs"].get(name) != value]
-    return changes + [f"{name} was done again" for name in stages]
+    inputs = [name for name, value in identity["inputs"].items() if done["inputs"].get(name) != value]
+    return changes + [f"{name} {'was done again' if (run.root / name).is_dir() else 'changed'}" for name in inputs]

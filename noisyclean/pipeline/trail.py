@@ -13,9 +13,11 @@ from noisyclean.base.files import write_text
 from noisyclean.data.shielding import neutralise, restore
 from noisyclean.report.verdicts import Decision, Verdict
 
-__all__ = ["TRAIL", "add_to_trail", "read_trail"]
+__all__ = ["TRAIL", "WRITTEN", "add_to_trail", "read_trail"]
 
 TRAIL = "verdicts.log.csv"
+WRITTEN = "review.json"
+"""Beside it: SHA-256 of the tables that reviews wrote, so that only our own are replaced."""
 VERDICT_FIELDS = tuple(field.name for field in fields(Verdict))
 COLUMNS = ("merged_at", *VERDICT_FIELDS, "outcome")
 

@@ -150,7 +150,7 @@ def train(
         config: A TOML file of stage settings.
         set: Single settings, ``stage.key=value``.
         dry_run: Read and check everything, decide the plan, estimate time and sizes; write nothing.
-        overwrite: Replace what an earlier run wrote to ``out``.
+        overwrite: Replace what an earlier run wrote to ``out``; what people filled in or decided is moved aside.
         reporter: Hears about messages and progress.
 
     Returns:
@@ -223,7 +223,7 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         plan = _decide(asked, ingested, num_unlabelled=len(_others(asked, ingested)), stopwatch=stopwatch)
         count = _num_trainings(asked, plan)
         return estimate_training(ingested, plan, out=out, num_trainings=count, stopwatch=stopwatch, reporter=reporter)
-    with open_run(out, overwrite=overwrite) as run:
+    with open_run(out, overwrite=overwrite, reporter=reporter) as run:
         return _run(run, asked, ingested, _claim(run, asked, ingested), reporter)
 
 

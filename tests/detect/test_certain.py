@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_softmax
 
-from noisyclean.detect.certain import OFF_TOPIC, settle_blanks, settle_verified
+from noisyclean.detect.certain import OFF_TOPIC, settle_blanks, settle_conflicts, settle_verified
 from noisyclean.detect.fuse import fuse
 from noisyclean.types import Evidence, SampleStats
 
@@ -41,3 +41,21 @@ def test_a_reviewer_knows_better() -> None:
     settled = settle_verified(settle_blanks(judged(), contrast), LABEL, np.arange(60) == 7)
     assert not settled.flagged_N[7]
     assert settled.issue_N[7] == ""
+    assert settled.suggestion_N[7] == LABEL[7]
+
+
+def test_suggestions_are_never_more_probable_than_errors() -> None:
+    stats, rows = judged(), np.arange(60)
+    nobody, rival = np.zeros(60, dtype=bool), np.where(rows < 20, 1 - LABEL, -1)
+    stats = settle_conflicts(stats, LABEL, rival_N=rival, is_settled_N=nobody, reason_N=stats.reason_N)
+    settled = settle_verified(settle_blanks(stats, np.where(rows == 30, 0.0, 40.0)), LABEL, rows >= 40)
+    assert (settled.p_suggested_N <= settled.p_mislabeled_N).all()
+
+
+def test_verified_labels_are_right_in_the_transitions_too() -> None:
+    before = judged()
+    settled = settle_verified(settle_blanks(before, np.where(np.arange(60) == 1, 0.0, 40.0)), LABEL, LABEL == 0)
+    assert before.noise.transition_CC[0, 1] > 0.001
+    np.testing.assert_allclose(settled.noise.transition_CC[0], [1, 0], atol=1e-9)
+    right = before.p_mislabeled_N[(LABEL == 1) & (np.arange(60) != 1)].mean()
+    np.testing.assert_allclose(settled.noise.transition_CC[1], [right, 1 - right], atol=1e-9)

@@ -56,6 +56,9 @@ def test_wrong_labels_of_arrivals_are_found(cli: Run, run: Path, arrivals: Shape
     wrong = [given != true for given, true in zip(arrivals.given, arrivals.true, strict=True)]
     suspicion = frame["p_mislabeled"].astype(float)
     assert suspicion[wrong].mean() > suspicion[[not item for item in wrong]].mean() + 0.3
+    assert (frame["suggested_label"] != frame["given_label"]).all()
+    assert (frame["p_suggested"].astype(float) <= suspicion).all()
+    assert ((frame["flagged"] == "true") == (suspicion > 0.5)).all()
     assert done.json["num_images"] == 90
     assert done.json["passed"]
     assert paste(cli, done, "--dry-run").exit_code == 0
@@ -119,6 +122,29 @@ def test_a_known_picture_with_another_label_is_a_conflict(
     assert cli("score", run, table, "--images", incoming, "--out", tmp_path / "s.csv").exit_code == 0
     row = read(tmp_path / "s.csv").iloc[0]
     assert (row["issue_type"], row["flagged"], row["suggested_label"]) == ("conflict", "true", known)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "same"),
+    [
+        pytest.param(("bar", "0.9", "not-recognisable", "false"), ("disc", "0.1", "", "false"), id="not accused"),
+        pytest.param(("bar", "0.1", "conflict", "true"), ("disc", "0.1", "", "false"), id="the copy is wrong"),
+        pytest.param(("bar", "1", "off-topic", "true"), ("disc", "1", "off-topic", "true"), id="shows nothing"),
+    ],
+)
+def test_what_the_audit_believes_is_what_votes(
+    cli: Run, run: Path, arrivals: Shapes, tmp_path: Path, verdict: tuple[str, ...], same: tuple[str, ...]
+) -> None:
+    found = []
+    shutil.copytree(run, tmp_path / "run")
+    for cells in (verdict, same):
+        scores = read(run / "scores.csv")
+        scores.loc[:59, ["suggested_label", "p_mislabeled", "issue_type", "flagged"]] = cells
+        scores.to_csv(tmp_path / "run" / "scores.csv", index=False)
+        words = (arrivals.labels, "--images", arrivals.images, "--out", tmp_path / "s.csv")
+        assert cli("score", tmp_path / "run", *words).exit_code == 0
+        found.append((tmp_path / "s.csv").read_bytes())
+    assert found[0] == found[1]
 
 
 def test_arrivals_that_cannot_be_judged_are_listed(cli: Run, run: Path, arrivals: Shapes, tmp_path: Path) -> None:

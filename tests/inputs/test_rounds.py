@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from noisyclean.base.files import sha256_file
+from noisyclean.pipeline.reuse import NORMALISATION
 from tests.conftest import Result, Run, Shapes, make_shapes
-from tests.inputs.conftest import contents
+from tests.inputs.conftest import Case, contents, rows_of
 
 SETTINGS = ("--preset", "quick", "--set", "probe.epochs=8", "--set", "probe.batch=32", "--augment", "natural")
 
@@ -280,6 +283,24 @@ def test_a_new_label_of_an_earlier_call_needs_the_same_permission(round_: Round)
     assert round_.changed()[path][1] == "star"
 
 
+def test_verdicts_do_not_count_for_what_overwrites_their_run(case: Case) -> None:
+    labels, out = case.table(rows_of()), case.root / "cleaned.csv"
+    assert case.audit(labels).exit_code == 0
+    words = ("review", case.root / "run", case.table("image_path,verdict\n03.png,keep\n", "ann.csv"), "--out", out)
+    assert case.cli(*words).exit_code == 0
+    trail = (case.root / "run" / "verdicts.log.csv").read_bytes()
+    other = case.table(rows_of().replace("03.png,cat", "03.png,dog"), "other.csv")
+    said = case.audit(other, "--overwrite").stderr
+    assert "verdicts.log.csv: is of the run that is overwritten; it is kept as verdicts.log.earlier.csv" in said
+    assert (case.root / "run" / "verdicts.log.earlier.csv").read_bytes() == trail
+    bob = case.table("image_path,verdict\n04.png,keep\n", "bob.csv")
+    refused = case.cli("review", case.root / "run", bob, "--out", out)
+    assert refused.exit_code == 2
+    assert "is no earlier result" in refused.stderr
+    done = case.cli("review", case.root / "run", bob, "--out", case.root / "other.cleaned.csv", "--json")
+    assert (done.json["num_earlier_verdicts"], done.json["num_changed"]) == (0, 0)
+
+
 def test_what_review_will_not_overwrite(round_: Round) -> None:
     verdicts = round_.write([(round_.worst[0]["image_path"], "keep", "")])
     same = round_.cli("review", round_.run, verdicts, "--out", round_.shapes.labels)
@@ -306,6 +327,21 @@ def test_a_table_that_changed_since_is_refused(round_: Round) -> None:
         assert round_.review(verdicts, "--labels", round_.shapes.labels).exit_code == 0
     finally:
         round_.shapes.labels.write_bytes(original)
+
+
+def test_a_table_saved_anew_is_audited_again_in_a_moment_and_reviewed(round_: Round) -> None:
+    labels, original = round_.shapes.labels, round_.shapes.labels.read_bytes()
+    verdicts = round_.write([(round_.worst[0]["image_path"], "relabel", "")])
+    try:
+        labels.write_bytes(original.replace(b"\r\n", b"\n").replace(b'"a ""b""; \xe9"', b"moved"))
+        assert round_.review(verdicts).exit_code == 2
+        again = round_.cli("audit", round_.shapes.images, labels, "--out", round_.run, *SETTINGS)
+        assert "report: again, because carried columns changed" in again.stderr
+        assert "probe 1 of" not in again.stderr
+        assert set(round_.flagged["site"]) == {"moved"}
+        assert round_.review(verdicts).exit_code == 0
+    finally:
+        labels.write_bytes(original)
 
 
 def test_an_unfinished_run_is_refused(round_: Round) -> None:
@@ -426,6 +462,30 @@ def test_many_changed_labels_train_again(round_: Round) -> None:
     assert "decode:" not in done.stderr
     scores = pd.read_csv(round_.root / "run-2" / "scores.csv", dtype=str, keep_default_na=False)
     assert not (scores.loc[scores["image_path"].isin(frame["image_path"]), "flagged"] == "true").any()
+
+
+def test_networks_that_are_taken_over_keep_their_normalisation(case: Case) -> None:
+    bright = np.random.default_rng(0).integers(150, 256, (32, 32, 3)).astype(np.uint8)
+    Image.fromarray(bright).save(case.images / "bright.png")
+    assert case.audit(case.table(rows_of())).exit_code == 0
+    more, record = case.table(rows_of() + "bright.png,cat\n"), case.root / "run" / "train-probe" / "net-0.npz"
+    config = case.root / "run" / "model" / "config.json"
+    for out in ("second", "of an older version"):
+        words = ("--reuse", case.root / "run", "--set", "reuse.retrain_above=1")
+        assert "the networks are not trained again" in case.audit(more, *words, out=out).stderr
+        assert (case.root / out / "model" / "config.json").read_bytes() == config.read_bytes()
+        arrays = dict(np.load(record))
+        np.savez(record, allow_pickle=False, **{name: arrays[name] for name in arrays if name not in NORMALISATION})
+
+
+def test_another_pretraining_trains_again(case: Case) -> None:
+    labels = case.table(rows_of())
+    assert case.audit(labels).exit_code == 0
+    words = ("--reuse", case.root / "run", "--set", "simclr.batch=4")
+    assert "is taken over" in case.audit(labels, *words, out="without").stderr
+    said = case.audit(labels, *words, "--set", "simclr.epochs=1", out="with").stderr
+    assert "the networks are trained again, because the pre-training changed" in said
+    assert "probe 1 of 1" in said
 
 
 def test_labels_that_are_not_the_reviewers_are_not_pinned(round_: Round) -> None:
