@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from noisyclean.base.files import exclusive_lock, read_json, sha256_file, write_json
+from noisyclean.base.shortage import shortages_told
 from noisyclean.errors import UsageError
 
 __all__ = ["RunDir", "open_run", "read_run", "refuse_inside"]
@@ -89,7 +90,7 @@ def open_run(root: Path, *, overwrite: bool = False) -> Iterator[RunDir]:
 
     Raises:
         UsageError: It holds something else.
-        EnvironmentProblem: Another process writes to it.
+        EnvironmentProblem: Another process writes to it, or it cannot be written.
     """
     is_run = (root / IDENTITY).exists() or (root / LOCK).exists()
     if root.exists() and not root.is_dir():
@@ -97,7 +98,8 @@ def open_run(root: Path, *, overwrite: bool = False) -> Iterator[RunDir]:
     if root.exists() and not is_run and any(root.iterdir()):
         raise UsageError(f"--out {root}: is not empty and holds no noisyclean run", hint="Give a new directory.")
     was_there, was_empty = root.exists(), not is_run
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with shortages_told(f"--out {root}"):
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with exclusive_lock(root / LOCK):
             if overwrite:

@@ -20,6 +20,7 @@ from typing import Any
 from noisyclean import __version__
 from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json
 from noisyclean.base.log import Reporter
+from noisyclean.base.shortage import shortages_told
 from noisyclean.pipeline.rundir import RunDir
 
 __all__ = ["DONE", "Stage", "TakenOver", "peak_memory_bytes", "run_stage", "stage_outputs", "written_before"]
@@ -74,6 +75,9 @@ def run_stage(
         reporter: Hears why it works or does not.
         may_be_edited: Outputs, by file name, that a person may change without undoing the stage.
         instead: Takes the outputs from an earlier run; done in place of the work.
+
+    Raises:
+        EnvironmentProblem: The work lacked memory, disk or access.
     """
     folder = run.stage_folder(name)
     if instead is not None:
@@ -88,7 +92,8 @@ def run_stage(
         reporter.say(f"{name}: again, because {reason}")
     _begin(folder, mark, anew=done is not None)
     start = time.monotonic()
-    outputs = sorted(work(folder))
+    with shortages_told(name):
+        outputs = sorted(work(folder))
     seconds = round(time.monotonic() - start, 3)
     peak = peak_memory_bytes()
     record = {
