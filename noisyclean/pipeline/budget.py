@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from noisyclean.config import Plan
@@ -16,7 +15,7 @@ from noisyclean.data.ingest import Ingested
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.costs import Stopwatch, audit_seconds, training_seconds
 from noisyclean.pipeline.origin import Origin
-from noisyclean.pipeline.plan import PlanRequest, decide_plan
+from noisyclean.pipeline.plan import PlanRequest, decide_plan, refuse_idle_processes
 from noisyclean.pipeline.training_plan import TrainPlan, decide_train_plan
 
 __all__ = ["decide_audit", "decide_training", "parse_budget"]
@@ -58,7 +57,12 @@ def decide_audit(
     Raises:
         UsageError: Not even ``quick`` fits, or a setting that cannot work.
     """
-    decide = partial(decide_plan, table=ingested.table, num_unlabelled=num_unlabelled)
+
+    def decide(request: PlanRequest) -> Plan:
+        plan = decide_plan(request, ingested.table, num_unlabelled=num_unlabelled)
+        refuse_idle_processes(plan, ingested.num_usable, trains_probe=True)
+        return plan
+
     first = decide(request)
     if request.budget_s is None:
         return first
@@ -98,7 +102,9 @@ def decide_training(
     """
 
     def decide(request: PlanRequest) -> TrainPlan:
-        return decide_train_plan(request, method, origin, ingested.table, num_unlabelled=num_unlabelled)
+        plan = decide_train_plan(request, method, origin, ingested.table, num_unlabelled=num_unlabelled)
+        refuse_idle_processes(plan.base, ingested.num_usable, trains_probe=False)
+        return plan
 
     first = decide(request)
     if request.budget_s is None:

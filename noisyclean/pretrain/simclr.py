@@ -99,7 +99,7 @@ class SimCLR:
         loss = gathered_nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients([*self.net.parameters(), *self.head.parameters()])
+        loss = average_gradients([*self.net.parameters(), *self.head.parameters()], loss)
         self.optimizer.step()
         return {"loss": loss, "spread": spread(z_BD.detach())}
 

@@ -110,7 +110,7 @@ class Probe:
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(self.net.parameters())
+        loss = average_gradients(self.net.parameters(), loss)
         self.optimizer.step()
         self.average.update()
         return {"loss": loss}
