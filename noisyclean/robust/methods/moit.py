@@ -175,8 +175,9 @@ class Moit:
         for index_B in torch.arange(len(self.data.label_N), device=self.runtime.device).split(
             evaluation_batch(self.data.pixels)
         ):
+            x_BIHW = self.data.pixels.fixed(index_B, FixedView())
             with self.runtime.autocast():
-                h_BD = embed_with(heads["net"], self.data.pixels.fixed(index_B, FixedView()))
+                h_BD = embed_with(heads["net"], x_BIHW)
                 p_parts.append(classify_features(heads["net"], h_BD).float().softmax(dim=1))
                 z_parts.append(nn.functional.normalize(heads["projection"](h_BD).float(), dim=1))
         return ask_neighbours(
