@@ -77,14 +77,21 @@ def make_net(index: int) -> nn.Module:
         return CompactNet(num_classes=3, widths=(8, 8, 16), stem_width=8).to(memory_format=torch.channels_last)
 
 
-def make_small(kind: type[RobustMethod], data: TrainingData, *, seed: int = 0, **changes: Any) -> RobustMethod:
+def make_small(
+    kind: type[RobustMethod], data: TrainingData, *, seed: int = 0, at: Runtime | None = None, **changes: Any
+) -> RobustMethod:
     """A method as ``quick`` plans it, made small; changes to settings that it does not have mean nothing."""
+    at = at or runtime()
     facts = Facts(num_images=len(data.train_T), num_classes=3, passes=60, batch=16, is_pretrained=False)
     settings, _ = kind.plan("quick", facts)
     known = {field.name for field in dataclasses.fields(settings)}
     wanted = {key: value for key, value in (SMALL | changes).items() if key in known}
     return kind(
-        data=data, make_net=make_net, settings=dataclasses.replace(settings, **wanted), runtime=runtime(), seed=seed
+        data=data,
+        make_net=lambda index: make_net(index).to(at.device),
+        settings=dataclasses.replace(settings, **wanted),
+        runtime=at,
+        seed=seed,
     )
 
 
