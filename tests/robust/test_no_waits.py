@@ -91,7 +91,7 @@ def test_waits_are_noticed() -> None:
     [(name, {}) for name in methods.names()]
     + [("dividemix", {"learn": "mixmatch", "guess": "step"}), ("moit", {"guess": "step"})],
 )
-def test_images_elsewhere_are_asked_for_by_rows_that_are_known(name: str, changes: dict[str, str]) -> None:
+def test_images_elsewhere_are_asked_for_by_rows_that_are_known(name: str, changes: dict[str, Any]) -> None:
     data = make_data()
     away = replace(data, pixels=elsewhere(data.pixels))
     one, other = (make_small(methods.get(name), given, **changes) for given in (data, away))
