@@ -3,7 +3,7 @@
 NoisycleanError              1   our bug, unless a subclass says otherwise
 +-- UsageError               2   the command's words are off
 +-- DataError                3   the table, the images or the arrays are off
-+-- EnvironmentProblem       4   memory, disk, device, a second writer
++-- EnvironmentProblem       4   memory, disk, rights, device, a second writer
 +-- QualityGateFailed        5   the set is noisier than --fail-above allows
 +-- Interrupted            130   stopped by the user, after a checkpoint
 """

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from noisyclean.data.ingest import IngestOptions, read_labels
+from noisyclean.errors import UsageError
 from noisyclean.pipeline.budget import decide_audit, decide_training
 from noisyclean.pipeline.origin import resolve_origin
-from noisyclean.pipeline.plan import PlanRequest, decide_plan
-from tests.conftest import Shapes, write_table
+from noisyclean.pipeline.plan import PlanRequest, decide_plan, refuse_idle_processes
+from tests.conftest import Run, Shapes, write_table
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,22 @@ def test_a_training_is_planned_for_the_rows_it_learns_from(shapes: Shapes) -> No
         for file in (few, split)
     )
     assert kept == whole
+
+
+@pytest.mark.parametrize("verb", ["audit", "train"])
+def test_every_process_must_get_an_image_of_every_batch(cli: Run, shapes: Shapes, tmp_path: Path, verb: str) -> None:
+    few = ("--set", "simclr.epochs=1", "--set", "simclr.batch=4", "--dry-run", "--size", 32, "--device", "cpu")
+    result = cli(verb, shapes.images, shapes.labels, "--out", tmp_path / "run", "--gpus", 5, *few)
+    assert result.exit_code == 2
+    assert "--gpus 5: simclr.batch is 4" in result.stderr
+
+
+def test_a_probe_needs_no_batch_where_none_is_trained(shapes: Shapes) -> None:
+    table = read_labels(shapes.images, shapes.labels).table
+    plan = decide_plan(PlanRequest(size=32, device="cpu", processes=9), table)
+    assert plan.probe.batch == 8
+    refuse_idle_processes(plan, len(table), trains_probe=False)
+    refuse_idle_processes(replace(plan, processes=8), len(table), trains_probe=True)
+    for refused, num in ((plan, len(table)), (replace(plan, processes=3), 2)):
+        with pytest.raises(UsageError, match=r"probe\.batch"):
+            refuse_idle_processes(refused, num, trains_probe=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from noisyclean.base.shortage import shortages_told
 from noisyclean.errors import EnvironmentProblem
 
 __all__ = [
@@ -28,6 +28,9 @@ __all__ = [
     "write_text",
 ]
 
+ASKED_BYTES = 2**20
+"""What a disk is asked to take where a library's own words do not say whether it is full."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -36,26 +39,38 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The file is private to the user. A full disk leaves the old file as it was.
 
     Raises:
-        EnvironmentProblem: The disk is full or the folder cannot be written.
+        EnvironmentProblem: The disk is full, or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    with shortages_told(f"{path} was not written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise EnvironmentProblem(
-                f"the disk is full: {path} was not written", hint="Free some space and run the same command again."
-            ) from error
-        raise
+        with shortages_told(f"{path} was not written"):
+            try:
+                yield temporary
+            except Exception as error:
+                if not isinstance(error, OSError):
+                    _ask_disk(temporary)
+                raise
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _ask_disk(path: Path) -> None:
+    """Write a little more, because torch and safetensors hide why they could not.
+
+    Raises:
+        OSError: The disk is the reason.
+    """
+    with path.open("ab") as file:
+        file.write(bytes(ASKED_BYTES))
+        os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str, *, encoding: str = "utf-8") -> None:
@@ -98,10 +113,12 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold a lock file for as long as the block runs; the operating system drops it if the process dies.
 
     Raises:
-        EnvironmentProblem: Another process holds it.
+        EnvironmentProblem: Another process holds it, or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    with shortages_told(f"{path.parent} cannot be written to"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b")
+    with file:
         if not _try_lock(file):
             raise EnvironmentProblem(
                 f"another noisyclean process is writing to {path.parent}",

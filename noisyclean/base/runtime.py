@@ -23,6 +23,7 @@ __all__ = [
     "at_work",
     "available_cores",
     "choose_runtime",
+    "exactly",
     "generator",
     "give_back_memory",
     "keep_freed_memory",
@@ -165,6 +166,21 @@ def at_work(runtime: Runtime) -> Iterator[None]:
     """
     with use_threads(runtime.threads), torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True):
         yield
+
+
+@contextmanager
+def exactly(runtime: Runtime) -> Iterator[None]:
+    """Compute float32 to its last digit inside the block, with the runtime's threads.
+
+    An accelerator would round convolutions, and products where somebody asked for that, to TF32's ten bits.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with use_threads(runtime.threads), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from noisyclean.base.shortage import shortage
 from noisyclean.cli import (
     audit,
     bench,
@@ -59,10 +60,11 @@ class Verb(TyperCommand):
         except KeyboardInterrupt as error:
             print_error("stopped", "The same command continues.")
             raise typer.Exit(130) from error
-        except MemoryError as error:
-            print_error("out of memory", "Try a smaller --size or --set probe.batch=64.")
-            raise typer.Exit(4) from error
         except Exception as error:
+            problem = shortage(error)
+            if problem is not None:
+                print_error(problem.message, problem.hint)
+                raise typer.Exit(problem.exit_code) from error
             if os.environ.get("NOISYCLEAN_DEBUG"):
                 raise
             print_error(

@@ -1,4 +1,9 @@
-"""Batches of pixels on the device: the store held there when it fits, else copied over batch by batch."""
+"""Batches of pixels on the device: the store held there when it fits, else copied over batch by batch.
+
+Which rows a batch has must be known where the images are: a step that had to ask an accelerator for them would wait
+until it has done all it was given. So an epoch's order is kept beside the images, and batches travel through pinned
+memory.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +46,26 @@ class Pixels:
         """Side of the images."""
         return self.images_NHWI.shape[1]
 
-    def take(self, index_B: Tensor) -> Tensor:
-        """uint8 images of these rows, on the device, shape (B, H, W, 3)."""
+    def beside(self, rows: Tensor) -> Tensor:
+        """Row numbers where the images are held; the host may have to wait for them, so ask between steps."""
+        return rows.to(self.images_NHWI.device)
+
+    def on_device(self, row_B: Tensor) -> Tensor:
+        """Row numbers where everything else is, without waiting."""
+        if row_B.device == self.device:
+            return row_B
+        is_pinned = self.device.type == "cuda" and row_B.device.type == "cpu"
+        return (row_B.pin_memory() if is_pinned else row_B).to(self.device, non_blocking=is_pinned)
+
+    def take(self, row_B: Tensor) -> Tensor:
+        """uint8 images of rows, on the device, shape (B, H, W, 3); no wait where the rows are :meth:`beside` them."""
         if self.images_NHWI.device == self.device:
-            return self.images_NHWI[index_B]
-        return self.images_NHWI[index_B.cpu()].to(self.device, non_blocking=True)
+            return self.images_NHWI[row_B]
+        is_pinned = self.device.type == "cuda"
+        shape = (len(row_B), *self.images_NHWI.shape[1:])
+        x_BHWI = torch.empty(shape, dtype=torch.uint8, pin_memory=is_pinned)
+        torch.index_select(self.images_NHWI, 0, row_B.cpu(), out=x_BHWI)
+        return x_BHWI.to(self.device, non_blocking=is_pinned)
 
     def normalise(self, x_BIHW: Tensor) -> Tensor:
         """Centre and scale images in [0, 1]."""
@@ -56,15 +76,15 @@ class Pixels:
         x_BIHW = x_BIHW.float() * self.std_3[:, None, None] + self.mean_3[:, None, None]
         return (255 * x_BIHW).round().clamp(0, 255).to(torch.uint8)
 
-    def random(self, index_B: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    def random(self, row_B: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
         """Normalised random views of these rows, ``channels_last``; as large as the augmentation wants them."""
-        view = sample_view(augmentation, len(index_B), self.size_px, self.size_px, generator=generator)
-        return self.normalise(apply_view(self.take(index_B), view, size_px=augmentation.side_px(self.size_px)))
+        view = sample_view(augmentation, len(row_B), self.size_px, self.size_px, generator=generator)
+        return self.normalise(apply_view(self.take(row_B), view, size_px=augmentation.side_px(self.size_px)))
 
-    def fixed(self, index_B: Tensor, view: FixedView) -> Tensor:
+    def fixed(self, row_B: Tensor, view: FixedView) -> Tensor:
         """Normalised images of these rows under one fixed view, ``channels_last``."""
-        params = view.of(len(index_B), self.size_px, self.size_px, device=self.device)
-        return self.normalise(apply_view(self.take(index_B), params, size_px=self.size_px))
+        params = view.of(len(row_B), self.size_px, self.size_px, device=self.device)
+        return self.normalise(apply_view(self.take(row_B), params, size_px=self.size_px))
 
 
 def channel_statistics(images_NHWI: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
@@ -110,28 +130,27 @@ class ShuffledBatches:
     """Full batches of a fresh permutation each epoch, a function of (seed, key, epoch) alone.
 
     Args:
-        num: Rows.
-        batch: Rows in a batch; cut to ``num``. The rest of an epoch is left out: a last batch of one would break batch
-            normalisation.
-        device: Where the row numbers live.
+        rows_N: Rows to go through, :meth:`~Pixels.beside` the images.
+        batch: Rows in a batch; cut to all there are. The rest of an epoch is left out: a last batch of one would break
+            batch normalisation.
         seed: The run's seed.
         key: What the batches are for.
     """
 
-    def __init__(self, num: int, batch: int, *, device: torch.device, seed: int, key: tuple[str | int, ...]) -> None:
-        self.num = num
-        self.batch = min(batch, num)
-        self.num_steps = num // self.batch
-        self._device = device
+    def __init__(self, rows_N: Tensor, batch: int, *, seed: int, key: tuple[str | int, ...]) -> None:
+        self.batch = min(batch, len(rows_N))
+        self.num_steps = len(rows_N) // self.batch
+        self._rows_N = rows_N
         self._seed = seed
         self._key = key
         self._epoch = -1
-        self._order_N = torch.empty(0, dtype=torch.int64)
+        self._order_N = rows_N
 
     def rows(self, epoch: int, step: int) -> Tensor:
-        """Row numbers of one batch, shape (B,)."""
+        """Rows of one batch, shape (B,), beside the images."""
         if epoch != self._epoch:
-            draw = generator(self._device, self._seed, *self._key, "order", epoch)
-            self._order_N = torch.randperm(self.num, generator=draw, device=self._device)
+            device = self._rows_N.device
+            draw = generator(device, self._seed, *self._key, "order", epoch)
+            self._order_N = self._rows_N[torch.randperm(len(self._rows_N), generator=draw, device=device)]
             self._epoch = epoch
         return self._order_N[step * self.batch : (step + 1) * self.batch]

@@ -50,10 +50,13 @@ def judge(evidence: Evidence) -> Judged:
     Raises:
         UsageError: There is none.
     """
-    readings = [_judge_believing(evidence, believed) for believed in READINGS]
-    distances = [_distance(reading, evidence.label_N) for reading in readings]
-    distances[0] *= CLEARLY
-    return readings[int(np.argmax(distances))]
+    best = _judge_believing(evidence, READINGS[0])
+    distance = CLEARLY * _distance(best, evidence.label_N)
+    for believed in READINGS[1:]:
+        other = _judge_believing(evidence, believed)
+        if (apart := _distance(other, evidence.label_N)) > distance:
+            best, distance = other, apart
+    return best
 
 
 def _distance(judged: Judged, label_N: IntArray) -> float:

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from noisyclean.engine.neighbours import nearest_neighbours
+from noisyclean.errors import UsageError
 from noisyclean.ops.contrastive import nt_xent
 
 __all__ = ["Share", "average_buffers", "average_gradients", "gather_shares", "gathered_nt_xent", "sharded_neighbours"]
@@ -43,8 +44,17 @@ class Share:
         return torch.arange(self.rank, total, self.num)
 
     def of(self, batch: int) -> slice:
-        """The part of a batch this process takes; as large for all, the rest of the division is left out."""
-        size = max(1, batch // self.num)
+        """The part of a batch this process takes; as large for all, the rest of the division is left out.
+
+        Raises:
+            UsageError: There are more processes than images.
+        """
+        size = batch // self.num
+        if not size:
+            raise UsageError(
+                f"--gpus {self.num}: a batch of {batch} has no image for each of them",
+                hint="Ask for fewer, or for larger batches: --set probe.batch=N, --set simclr.batch=N.",
+            )
         return slice(self.rank * size, (self.rank + 1) * size)
 
 
@@ -85,17 +95,23 @@ def gathered_nt_xent(z1_BD: Tensor, z2_BD: Tensor, *, temperature: float) -> Ten
     return nt_xent(_GatherRows.apply(z1_BD), _GatherRows.apply(z2_BD), temperature=temperature, rows=rows)
 
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its mean over the processes; one message for all of them."""
+def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
+    """Replace every gradient by its mean over the processes, and return the mean of the losses; one message for all.
+
+    What is not finite in one process is so in all of them then: they stop together.
+    """
     share = Share.current()
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if share.num == 1 or not gradients:
-        return
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    if share.num == 1:
+        return loss
+    parts = [loss.detach(), *(parameter.grad for parameter in parameters if parameter.grad is not None)]
+    flat = torch.cat([part.flatten() for part in parts])
     dist.all_reduce(flat)
     flat /= share.num
-    for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+    mean_loss: Tensor
+    mean_loss, *means = flat.split([part.numel() for part in parts])
+    for gradient, mean in zip(parts[1:], means, strict=True):
         gradient.copy_(mean.view_as(gradient))
+    return mean_loss.squeeze().clone()
 
 
 @torch.no_grad()

@@ -50,11 +50,12 @@ def log_probabilities(
     quick = folded(net)
     rows = torch.arange(len(pixels)) if rows is None else rows
     parts: list[Tensor] = []
-    for index_B in rows.to(runtime.device).split(evaluation_batch(pixels)):
+    for row_B in pixels.beside(rows).split(evaluation_batch(pixels)):
         total_BC = torch.zeros(())
         for view in views:
+            x_BIHW = pixels.fixed(row_B, view)  # In full precision, as training views are.
             with runtime.autocast():
-                logits_BC = quick(pixels.fixed(index_B, view))
+                logits_BC = quick(x_BIHW)
             total_BC = total_BC.to(logits_BC.device) + logits_BC.float().log_softmax(dim=1)
         parts.append((total_BC / len(views)).log_softmax(dim=1))
     return torch.cat(parts)
@@ -75,9 +76,10 @@ def pooled_features(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runti
 
 def _pooled(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Iterator[Tensor]:
     net.eval()
-    for index_B in rows.to(runtime.device).split(evaluation_batch(pixels)):
+    for row_B in pixels.beside(rows).split(evaluation_batch(pixels)):
+        x_BIHW = pixels.fixed(row_B, FixedView())
         with runtime.autocast():
-            features = net.forward_features(pixels.fixed(index_B, FixedView()))  # type: ignore[operator]
+            features = net.forward_features(x_BIHW)  # type: ignore[operator]
             h_BD = net.forward_head(features, pre_logits=True).flatten(1).float()  # type: ignore[operator]
         yield h_BD
 

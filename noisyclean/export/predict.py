@@ -29,7 +29,6 @@ from noisyclean.export.bundle import Bundle
 __all__ = ["COLUMNS", "Predicted", "predict_to_csv"]
 
 COLUMNS = ("image_path", "predicted_label", "probability", "second_label", "second_probability")
-REASON = "reason"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from noisyclean.config import Plan
@@ -17,7 +16,7 @@ from noisyclean.data.splits import TEST_NAMES, rows_of_split
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.costs import Stopwatch, audit_seconds, training_seconds
 from noisyclean.pipeline.origin import Origin
-from noisyclean.pipeline.plan import PlanRequest, decide_plan
+from noisyclean.pipeline.plan import PlanRequest, decide_plan, refuse_idle_processes
 from noisyclean.pipeline.training_plan import TrainPlan, decide_train_plan
 from noisyclean.types import BoolArray, LabelTable
 
@@ -61,7 +60,12 @@ def decide_audit(
         UsageError: Not even ``quick`` fits, or a setting that cannot work.
     """
     table = _rows_to_plan_for(ingested.table, ingested.problem_N == "")
-    decide = partial(decide_plan, table=table, num_unlabelled=num_unlabelled)
+
+    def decide(request: PlanRequest) -> Plan:
+        plan = decide_plan(request, table, num_unlabelled=num_unlabelled)
+        refuse_idle_processes(plan, len(table), trains_probe=True)
+        return plan
+
     first = decide(request)
     if request.budget_s is None:
         return first
@@ -103,7 +107,9 @@ def decide_training(
     table = _rows_to_plan_for(ingested.table, is_learnt_N)
 
     def decide(request: PlanRequest) -> TrainPlan:
-        return decide_train_plan(request, method, origin, table, num_unlabelled=num_unlabelled)
+        plan = decide_train_plan(request, method, origin, table, num_unlabelled=num_unlabelled)
+        refuse_idle_processes(plan.base, len(table), trains_probe=False)
+        return plan
 
     first = decide(request)
     if request.budget_s is None:

@@ -24,7 +24,7 @@ FIXED_MEMORY_BYTES = 700 * 2**20
 ROW_BYTES = 600
 """Of a row of the table with its path, in memory."""
 CSV_ROW_BYTES = 160
-JUDGING_BYTES = 80
+JUDGING_BYTES = 90
 """Of an image and class, while opinions are pooled."""
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "decide_plan",
     "evaluation_epochs",
     "keep_plan",
+    "refuse_idle_processes",
     "settle_plan",
 ]
 
@@ -181,6 +182,27 @@ def decide_plan(request: PlanRequest, table: LabelTable, *, num_unlabelled: int 
     )
     plan = overlay(plan, request.overrides or {})
     return replace(plan, num_unlabelled=num_unlabelled if plan.simclr.epochs and way == "train" else 0)
+
+
+def refuse_idle_processes(plan: Plan, num: int, *, trains_probe: bool) -> None:
+    """Each process must get an image of every batch.
+
+    Args:
+        plan: The plan.
+        num: Images with a label.
+        trains_probe: Whether the probe is trained too, and not only what it starts from.
+
+    Raises:
+        UsageError: There are more processes than images in a batch.
+    """
+    batches = {"simclr.batch": min(plan.simclr.batch, num + plan.num_unlabelled)} if plan.simclr.epochs else {}
+    batches |= {"probe.batch": min(plan.probe.batch, num)} if trains_probe else {}
+    for name, batch in batches.items() if plan.way == "train" else ():
+        if batch < plan.processes:
+            raise UsageError(
+                f"--gpus {plan.processes}: {name} is {batch}, which leaves some of them without an image",
+                hint=f"Ask for --gpus {batch} at most, or for larger batches: --set {name}=N.",
+            )
 
 
 def _choose_way(request: PlanRequest, origin: Origin) -> tuple[Way, str]:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from noisyclean.base.files import exclusive_lock, write_text
 from noisyclean.base.log import Reporter, Silent
-from noisyclean.base.runtime import choose_runtime, use_threads
+from noisyclean.base.runtime import choose_runtime, exactly
+from noisyclean.base.shortage import shortages_told
 from noisyclean.data.columns import image_column_of
 from noisyclean.data.folders import list_images
 from noisyclean.data.paths import Located, locate
@@ -63,6 +64,7 @@ def predict(
     Raises:
         UsageError: ``out`` would replace something else, or lies in the folder.
         DataError: The model, the table or the images cannot be used.
+        EnvironmentProblem: The machine is short of something.
     """
     reporter = reporter or Silent()
     bundle = read_bundle(Path(model))
@@ -73,7 +75,7 @@ def predict(
     paths, located = _list(folder, table, encoding, image_column, strip_prefix, reporter)
     runtime = choose_runtime(device, dtype="float32")  # the logits that timm gives, on whatever machine
     lock = target.with_name(f".{target.name}.lock")
-    with exclusive_lock(lock), use_threads(runtime.threads):
+    with exclusive_lock(lock), exactly(runtime), shortages_told(f"--out {out}"):
         found = predict_to_csv(bundle, paths, located, target, runtime=runtime, reporter=reporter)
     lock.unlink(missing_ok=True)
     if found.num_done_before:

@@ -12,6 +12,7 @@ from typing import Any
 
 from noisyclean.base.files import exclusive_lock, read_json, sha256_file, write_json
 from noisyclean.base.log import Reporter, Silent
+from noisyclean.base.shortage import shortages_told
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.trail import TRAIL, WRITTEN
 
@@ -104,7 +105,7 @@ def open_run(root: Path, *, overwrite: bool = False, reporter: Reporter | None =
 
     Raises:
         UsageError: It holds something else.
-        EnvironmentProblem: Another process writes to it.
+        EnvironmentProblem: Another process writes to it, or it cannot be written.
     """
     is_run = (root / IDENTITY).exists() or (root / LOCK).exists()
     if root.exists() and not root.is_dir():
@@ -112,7 +113,8 @@ def open_run(root: Path, *, overwrite: bool = False, reporter: Reporter | None =
     if root.exists() and not is_run and any(root.iterdir()):
         raise UsageError(f"--out {root}: is not empty and holds no noisyclean run", hint="Give a new directory.")
     was_there, was_empty = root.exists(), not is_run
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with shortages_told(f"--out {root}"):
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with exclusive_lock(root / LOCK):
             if overwrite:

@@ -12,6 +12,7 @@ import torch
 from noisyclean.base.files import write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import choose_runtime, use_threads
+from noisyclean.base.shortage import shortages_told
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows
 from noisyclean.data.journal import open_store
 from noisyclean.data.stream import decode_in_blocks
@@ -85,6 +86,7 @@ def score(
     Raises:
         UsageError: The run is not finished, or ``out`` would replace something else.
         DataError: The table or the images cannot be used.
+        EnvironmentProblem: The machine is short of something.
     """
     reporter = reporter or Silent()
     finished = open_finished(Path(run))
@@ -180,7 +182,11 @@ def _look(finished: FinishedRun, ingested: Ingested, reporter: Reporter) -> _See
     margin_parts: list[FloatArray] = []
     content: list[str] = []
     failure: list[str] = []
-    with use_threads(plan.threads), reporter.track("score", total=len(files), unit="images") as meter:
+    with (
+        use_threads(plan.threads),
+        shortages_told("score"),
+        reporter.track("score", total=len(files), unit="images") as meter,
+    ):
         nets = AuditNets(finished, choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype))
         for block in decode_in_blocks(files, pixel_mapping(plan), threads=plan.threads):
             good = np.asarray([not reason for reason in block.failure_B])

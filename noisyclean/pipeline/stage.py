@@ -10,7 +10,6 @@ skipped; one whose settings or inputs changed starts anew and says which.
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,12 +19,15 @@ from typing import Any
 from noisyclean import __version__
 from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json
 from noisyclean.base.log import Reporter
+from noisyclean.base.memory import forget_peaks, peak_device_memory_bytes, peak_memory_bytes
+from noisyclean.base.shortage import shortages_told
 from noisyclean.pipeline.rundir import RunDir
 
-__all__ = ["DONE", "Stage", "TakenOver", "peak_memory_bytes", "run_stage", "stage_outputs", "written_before"]
+__all__ = ["DONE", "MEMORY", "Stage", "TakenOver", "run_stage", "stage_outputs", "written_before"]
 
 BEGUN = "begun.json"
 DONE = "done.json"
+MEMORY = ("peak_memory_bytes", "peak_device_memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Stage:
     folder: Path
     fingerprint: str
     seconds: float
-    peak_memory_bytes: int
+    memory: Mapping[str, int]
+    """The most that it took, in bytes: ``peak_memory_bytes`` and, on an accelerator, ``peak_device_memory_bytes``."""
     was_done: bool
     """Whether an earlier process did it."""
 
@@ -74,6 +77,9 @@ def run_stage(
         reporter: Hears why it works or does not.
         may_be_edited: Outputs, by file name, that a person may change without undoing the stage.
         instead: Takes the outputs from an earlier run; done in place of the work.
+
+    Raises:
+        EnvironmentProblem: The work lacked memory, disk or access.
     """
     folder = run.stage_folder(name)
     if instead is not None:
@@ -83,24 +89,27 @@ def run_stage(
     done = _read(folder / DONE)
     reason = _why_again(run, done, identity, mark, may_be_edited)
     if done is not None and not reason:
-        return _noted(run, Stage(name, folder, mark, done["seconds"], done["peak_memory_bytes"], was_done=True))
+        memory = {key: done[key] for key in MEMORY if key in done}
+        return _noted(run, Stage(name, folder, mark, done["seconds"], memory, was_done=True))
     if reason:
         reporter.say(f"{name}: again, because {reason}")
     _begin(folder, mark, anew=done is not None)
+    forget_peaks()
     start = time.monotonic()
-    outputs = sorted(work(folder))
+    with shortages_told(name):
+        outputs = sorted(work(folder))
     seconds = round(time.monotonic() - start, 3)
-    peak = peak_memory_bytes()
+    memory = _memory()
     record = {
         "fingerprint": mark,
         **identity,
         "outputs": {_name(run, path): _describe(path) for path in outputs},
         "seconds": seconds,
-        "peak_memory_bytes": peak,
+        **memory,
         "reason": reason or "first time",
     }
     write_json(folder / DONE, record)
-    return _noted(run, Stage(name, folder, mark, seconds, peak, was_done=False))
+    return _noted(run, Stage(name, folder, mark, seconds, memory, was_done=False))
 
 
 def stage_outputs(run: RunDir, name: str) -> list[Path]:
@@ -115,19 +124,15 @@ def written_before(run: RunDir, name: str, output: str) -> str | None:
     return recorded["sha256"] if recorded else None
 
 
-def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far; 0 where the system does not tell."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def _noted(run: RunDir, stage: Stage) -> Stage:
-    run.costs[stage.name] = {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes}
+    run.costs[stage.name] = {"seconds": stage.seconds, **stage.memory}
     return stage
+
+
+def _memory() -> dict[str, int]:
+    """What :class:`Stage` says of memory, since it was forgotten."""
+    figures = zip(MEMORY, (peak_memory_bytes(), peak_device_memory_bytes()), strict=True)
+    return {name: figure for name, figure in figures if figure is not None}
 
 
 def _begin(folder: Path, mark: str, *, anew: bool) -> None:

@@ -81,9 +81,9 @@ class PatchFeatures:
         """Dimensions of a feature vector."""
         return len(self.bias_K) * self.num_regions**2
 
-    def __call__(self, pixels: Pixels, index_B: Tensor, runtime: Runtime, view: FixedView | None = None) -> Tensor:
+    def __call__(self, pixels: Pixels, row_B: Tensor, runtime: Runtime, view: FixedView | None = None) -> Tensor:
         """Features of some images, shape (B, regions * filters), float32."""
-        x_BIHW = pixels.fixed(index_B, view or FixedView()).contiguous()
+        x_BIHW = pixels.fixed(row_B, view or FixedView()).contiguous()
         patch_BLD = functional.unfold(x_BIHW, SIDE_PX, stride=self.stride).transpose(1, 2)
         num_positions = patch_BLD.shape[1]
         side = math.isqrt(num_positions)
@@ -97,8 +97,8 @@ class PatchFeatures:
     def blocks(self, pixels: Pixels, runtime: Runtime, view: FixedView | None = None) -> Iterator[Tensor]:
         """Features of all images in order, a few images at a time."""
         block = BLOCK_CPU if runtime.device.type == "cpu" else BLOCK_ACCELERATOR
-        for index_B in torch.arange(len(pixels), device=runtime.device).split(block):
-            yield self(pixels, index_B, runtime, view)
+        for row_B in pixels.beside(torch.arange(len(pixels))).split(block):
+            yield self(pixels, row_B, runtime, view)
 
 
 def _draw_patches(pixels: Pixels, draw: torch.Generator) -> Tensor:

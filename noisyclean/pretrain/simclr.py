@@ -75,7 +75,9 @@ class SimCLR:
         self.embed = runtime.compiled(embed_with)
         self.seed = seed
         self.share = Share.current()
-        self.batches = ShuffledBatches(len(pixels), config.batch, device=runtime.device, seed=seed, key=("simclr",))
+        self.batches = ShuffledBatches(
+            pixels.beside(torch.arange(len(pixels))), config.batch, seed=seed, key=("simclr",)
+        )
 
     def num_steps(self, epoch: int) -> int:  # noqa: ARG002
         """The same in every epoch."""
@@ -88,8 +90,8 @@ class SimCLR:
         """One step on two views of a batch."""
         key = ("simclr", epoch, step, self.share.rank) if self.share.num > 1 else ("simclr", epoch, step)
         draw = generator(self.runtime.device, self.seed, *key)
-        index_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
-        views = [self.pixels.random(index_B, self.augmentation, draw) for _ in range(2)]
+        row_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
+        views = [self.pixels.random(row_B, self.augmentation, draw) for _ in range(2)]
         done = (epoch + step / self.batches.num_steps) / self.config.epochs
         warmup = min(self.config.warmup_epochs / self.config.epochs, 0.1)
         set_rate(self.optimizer, warmup_cosine(done, peak=self.config.lr, warmup=warmup))
@@ -99,7 +101,7 @@ class SimCLR:
         loss = gathered_nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients([*self.net.parameters(), *self.head.parameters()])
+        loss = average_gradients([*self.net.parameters(), *self.head.parameters()], loss)
         self.optimizer.step()
         return {"loss": loss, "spread": spread(z_BD.detach())}
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -44,10 +43,6 @@ class Verdict:
     new_label: str
     """The label that is right according to this reviewer; empty for unsure and bad."""
     comment: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """As a row of the log."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,10 @@ def judge_and_embed(net: nn.Module, data: TrainingData, runtime: Runtime) -> tup
     net.eval()
     log_p_parts: list[Tensor] = []
     h_parts: list[Tensor] = []
-    for index_B in torch.arange(len(data.label_N), device=runtime.device).split(evaluation_batch(data.pixels)):
+    for row_B in data.pixels.beside(torch.arange(len(data.label_N))).split(evaluation_batch(data.pixels)):
+        x_BIHW = data.pixels.fixed(row_B, FixedView())
         with runtime.autocast():
-            h_BD = embed_with(net, data.pixels.fixed(index_B, FixedView()))
+            h_BD = embed_with(net, x_BIHW)
             log_p_parts.append(classify_features(net, h_BD).float().log_softmax(dim=1))
         h_parts.append(nn.functional.normalize(h_BD.float(), dim=1))
     return torch.cat(log_p_parts), torch.cat(h_parts)

@@ -31,6 +31,7 @@ class TrainingData:
     """What a method learns from; N counts all images, of which it may train on some."""
 
     pixels: Pixels
+    """Rows of a batch are kept :meth:`~noisyclean.data.batches.Pixels.beside` them, so that no step has to wait."""
     label_N: Tensor
     """Given class indices, on the device."""
     num_classes: int

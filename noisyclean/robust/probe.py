@@ -83,7 +83,7 @@ class Probe:
         self.seed = seed
         self.share = Share.current()
         self.key = ("probe", net_index)
-        self.batches = ShuffledBatches(len(label_N), config.batch, device=runtime.device, seed=seed, key=self.key)
+        self.batches = ShuffledBatches(pixels.beside(torch.arange(len(label_N))), config.batch, seed=seed, key=self.key)
         self.num_classes: int = net.num_classes  # type: ignore[assignment]
         self._recorded: list[dict[str, Tensor]] = []
 
@@ -98,8 +98,9 @@ class Probe:
         """One step on a mixed batch of augmented images."""
         key = (epoch, step, self.share.rank) if self.share.num > 1 else (epoch, step)
         draw = generator(self.runtime.device, self.seed, *self.key, *key)
-        index_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
-        x_BIHW = self.pixels.random(index_B, self.augmentation, draw)
+        row_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
+        index_B = self.pixels.on_device(row_B)
+        x_BIHW = self.pixels.random(row_B, self.augmentation, draw)
         target_BC = one_hot(self.label_N[index_B], self.num_classes) * self.weight_N[index_B, None]
         if self.config.mixup_alpha > 0:
             partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
@@ -111,7 +112,7 @@ class Probe:
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(self.net.parameters())
+        loss = average_gradients(self.net.parameters(), loss)
         self.optimizer.step()
         self.average.update()
         return {"loss": loss}

@@ -78,14 +78,20 @@ def make_net(index: int) -> nn.Module:
         return CompactNet(num_classes=3, widths=(8, 8, 16), stem_width=8).to(memory_format=torch.channels_last)
 
 
-def make_small(kind: type[RobustMethod], data: TrainingData, *, seed: int = 0, **changes: Any) -> RobustMethod:
+def make_small(
+    kind: type[RobustMethod], data: TrainingData, *, seed: int = 0, at: Runtime | None = None, **changes: Any
+) -> RobustMethod:
     """A method with small settings."""
-    return kind(data=data, make_net=make_net, settings=small_settings(kind, **changes), runtime=runtime(), seed=seed)
+    at = at or runtime()
+    settings = small_settings(kind, num_images=len(data.train_T), **changes)
+    return kind(
+        data=data, make_net=lambda index: make_net(index).to(at.device), settings=settings, runtime=at, seed=seed
+    )
 
 
-def small_settings(kind: type[RobustMethod], **changes: Any) -> Any:
+def small_settings(kind: type[RobustMethod], *, num_images: int = 48, **changes: Any) -> Any:
     """Settings as ``quick`` plans them, made small; changes to those that it does not have mean nothing."""
-    facts = Facts(num_images=48, num_classes=3, passes=60, batch=16, is_pretrained=False)
+    facts = Facts(num_images=num_images, num_classes=3, passes=60, batch=16, is_pretrained=False)
     settings, _ = kind.plan("quick", facts)
     known = {field.name for field in dataclasses.fields(settings)}
     wanted = {key: value for key, value in (SMALL | changes).items() if key in known}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from noisyclean.detect.judge import judge
+from noisyclean.pipeline.estimate import JUDGING_BYTES
 from noisyclean.types import Evidence, FloatArray, IntArray
 
 NUM, CLASSES = 3_000, 3
@@ -39,3 +43,23 @@ def test_a_tail_with_errors_in_every_true_class_is_left_uneven() -> None:
     judged = judge(Evidence(label_N=label_N, num_classes=CLASSES, log_p_NC=confident_opinion(true_N, draw)))
     assert judged.rate.rate == pytest.approx((label_N != true_N).mean(), abs=0.01)
     assert ((judged.log_odds_N > 0) == (label_N != true_N)).mean() > 0.99
+
+
+@pytest.mark.parametrize("is_even", [True, False])
+def test_judging_takes_no_more_memory_than_is_said(is_even: bool) -> None:
+    draw, num, num_classes = np.random.default_rng(2), 4_000, 50
+    share_C = np.full(num_classes, 1 / num_classes) if is_even else draw.dirichlet(np.ones(num_classes))
+    true_N = draw.choice(num_classes, num, p=share_C)
+    label_N = np.where(draw.random(num) < 0.2, draw.integers(0, num_classes, num), true_N)
+    opinions = [
+        log_softmax(4 * np.eye(num_classes)[true_N] + draw.normal(size=(num, num_classes)), axis=1).astype(np.float32)
+        for _ in range(2)
+    ]
+    evidence = Evidence(label_N=label_N, num_classes=num_classes, log_p_NC=opinions[0], outside_log_p_NC=opinions[1])
+    tracemalloc.start()
+    try:
+        judge(evidence)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / (num * num_classes) < JUDGING_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,10 +13,12 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.functional import normalize
 
+from noisyclean.base.log import Silent
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import ProbeConfig, SimCLRConfig
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import load_pixels
+from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.distributed import (
     Share,
     average_buffers,
@@ -24,7 +27,9 @@ from noisyclean.engine.distributed import (
     gathered_nt_xent,
     sharded_neighbours,
 )
+from noisyclean.engine.loop import fit
 from noisyclean.engine.neighbours import nearest_neighbours
+from noisyclean.errors import NoisycleanError, UsageError
 from noisyclean.nn import create_backbone
 from noisyclean.ops.contrastive import nt_xent
 from noisyclean.pretrain.simclr import SimCLR
@@ -58,10 +63,8 @@ def gradient_of_two(folder: Path) -> None:
     z1, z2 = (normalize(net(view[part]), dim=1) for view in views())
     loss = gathered_nt_xent(z1, z2, temperature=0.5)
     loss.backward()
-    average_gradients(net.parameters())
-    total = loss.detach().clone()
-    dist.all_reduce(total)
-    torch.save([total / 2, *(parameter.grad for parameter in net.parameters())], folder / f"{dist.get_rank()}.pt")
+    mean = average_gradients(net.parameters(), loss)
+    torch.save([mean, *(parameter.grad for parameter in net.parameters())], folder / f"{dist.get_rank()}.pt")
 
 
 def statistics_of_two(folder: Path) -> None:
@@ -86,6 +89,16 @@ def simclr_of_two(folder: Path) -> None:
     torch.save([parameter.detach() for parameter in task.net.parameters()], folder / f"{dist.get_rank()}.pt")
 
 
+def broken_of_two(folder: Path) -> None:
+    """Only the second process meets a loss that is not finite, in the epoch's only step."""
+    task = probe(batch=32)
+    task.weight_N[:] = torch.inf if dist.get_rank() == 1 else 1.0
+    try:
+        fit(task, title="probe", num_epochs=1, checkpoint=Checkpoint(None), reporter=Silent())
+    except NoisycleanError as error:
+        torch.save([str(error)], folder / f"{dist.get_rank()}.pt")
+
+
 def simclr() -> SimCLR:
     images = torch.randint(0, 256, (32, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     runtime = Runtime(device=torch.device("cpu"), dtype=torch.float32, threads=1, reasons={})
@@ -100,7 +113,7 @@ def simclr() -> SimCLR:
     )
 
 
-def probe() -> Probe:
+def probe(*, batch: int = 16) -> Probe:
     like = simclr()
     return Probe(
         pixels=like.pixels,
@@ -109,13 +122,13 @@ def probe() -> Probe:
         net=create_backbone("noisyclean_compact", num_classes=2, seed=0),
         net_index=0,
         augmentation=Augmentation(),
-        config=ProbeConfig(num_nets=1, epochs=1, batch=16, num_recordings=1),
+        config=ProbeConfig(num_nets=1, epochs=1, batch=batch, num_recordings=1),
         runtime=like.runtime,
         seed=0,
     )
 
 
-def in_two(work: Callable[[Path], None], folder: Path) -> list[list[torch.Tensor]]:
+def in_two(work: Callable[[Path], None], folder: Path) -> list[list[Any]]:
     mp.spawn(enter, args=(work, folder), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
     return [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
 
@@ -131,6 +144,12 @@ def enter(rank: int, work: Callable[[Path], None], folder: Path) -> None:
 def test_shares_cover_every_row_once(total: int, num: int) -> None:
     rows = [row for rank in range(num) for row in Share(rank, num).rows(total)]
     assert rows == list(range(total))
+
+
+def test_more_processes_than_images_are_refused() -> None:
+    assert Share(3, 4).of(5) == slice(3, 4)
+    with pytest.raises(UsageError, match="--gpus 8: a batch of 4"):
+        Share(7, 8).of(4)
 
 
 def test_neighbours_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
@@ -175,3 +194,9 @@ def test_both_processes_hold_the_records_of_all_samples(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert first[0].shape == (1, 32)
     assert first[3].shape[0] == 32
+
+
+def test_a_loss_that_is_not_finite_in_one_process_stops_both_alike(tmp_path: Path) -> None:
+    first, second = in_two(broken_of_two, tmp_path)
+    assert first == second
+    assert "probe: loss became" in first[0]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,30 @@ def test_a_bad_state_is_never_saved(tmp_path: Path) -> None:
     with pytest.raises(NoisycleanError):
         run(Walk(nan_at=0), tmp_path / "c.pt")
     assert not (tmp_path / "c.pt").exists()
+
+
+def test_a_checkpoint_that_takes_long_is_written_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+
+    class Slow:
+        """Takes four seconds to be written."""
+
+        def __reduce__(self) -> tuple[type, tuple[()]]:
+            now_s[0] += 4
+            return (dict, ())
+
+    checkpoint = Checkpoint(tmp_path / "c.pt", every_s=20)
+    due = []
+    for at in (19, 20):
+        now_s[0] = at
+        due.append(checkpoint.is_due())
+    checkpoint.save({"state": Slow()})
+    for at in (24 + 119, 24 + 121):
+        now_s[0] = at
+        due.append(checkpoint.is_due())
+    checkpoint.save({})
+    for at in (145 + 19, 145 + 21):
+        now_s[0] = at
+        due.append(checkpoint.is_due())
+    assert due == [False, True] * 3

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from noisyclean.base.runtime import at_work, choose_runtime
+from noisyclean.base.runtime import at_work, choose_runtime, exactly
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -23,6 +23,20 @@ def test_settings_of_training_end_with_it(fails: bool) -> None:
     except KeyboardInterrupt:
         assert fails
     assert (torch.get_num_threads(), torch.backends.cudnn.benchmark) == before
+
+
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_exact_work_rounds_nothing_and_ends_as_it_began(precision: str) -> None:
+    torch.set_float32_matmul_precision(precision)
+    try:
+        with exactly(choose_runtime("cpu", threads=1)):
+            assert torch.get_num_threads() == 1
+            assert not torch.backends.cudnn.allow_tf32
+            assert not torch.backends.cuda.matmul.allow_tf32
+        assert torch.get_float32_matmul_precision() == precision
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 @pytest.mark.parametrize(

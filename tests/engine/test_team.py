@@ -11,9 +11,10 @@ from torch.nn.functional import normalize
 
 from noisyclean.cli.launch import follow_if_called
 from noisyclean.data.demo import write_digits
+from noisyclean.engine.distributed import Share
 from noisyclean.engine.neighbours import nearest_neighbours
-from noisyclean.engine.team import gathered, shared_neighbours, team_size
-from noisyclean.errors import UsageError
+from noisyclean.engine.team import call_team, gathered, shared_neighbours, team_size
+from noisyclean.errors import EnvironmentProblem, UsageError
 from tests.conftest import Run, Shapes
 
 
@@ -38,6 +39,25 @@ def test_impossible_teams_are_refused(cli: Run, shapes: Shapes, tmp_path: Path) 
     assert "--gpus 0" in result.stderr
     with pytest.raises(UsageError, match="mps"), gathered(2, "mps"):
         pass
+
+
+def test_a_process_that_ends_instead_of_starting_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os\nos.environ.get('RANK') == '1' and os._exit(7)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(EnvironmentProblem, match="--gpus 2: process 1 ended with exit code 7"), gathered(2, "cpu"):
+        pass
+    assert Share.current().num == 1
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_within_a_shared_part_is_noticed() -> None:
+    def work() -> None:
+        with gathered(2, "cpu"):
+            call_team("something it has never heard of")
+            shared_neighbours(torch.eye(9), num_neighbours=2)
+
+    with pytest.raises(EnvironmentProblem, match="process 1 ended with exit code 1"):
+        work()
 
 
 @pytest.mark.slow

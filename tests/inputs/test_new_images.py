@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
+import noisyclean
+from noisyclean.base.log import Silent
 from noisyclean.engine import inference
 from noisyclean.errors import Interrupted
 from noisyclean.export import predict as predict_module
@@ -208,6 +211,18 @@ def test_predictions_of_a_folder(cli: Run, run: Path, arrivals: Shapes, tmp_path
     assert ((first > 0) & (first + second <= 1 + 1e-6)).all()
     assert sum(row["num_images"] for row in done.json["classes"]) == done.json["num_images"] == 90
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.csv"]
+
+
+def test_predictions_are_rounded_nowhere(run: Path, arrivals: Shapes, tmp_path: Path) -> None:
+    rounds: list[bool] = []
+
+    class Listener(Silent):
+        def advance(self, amount: int = 1, note: str = "") -> None:  # noqa: ARG002
+            rounds.append(torch.backends.cudnn.allow_tf32)
+
+    noisyclean.predict(run / "model", arrivals.images, out=tmp_path / "p.csv", device="cpu", reporter=Listener())
+    assert rounds
+    assert not any(rounds)
 
 
 def test_predictions_of_tables(cli: Run, run: Path, arrivals: Shapes, tmp_path: Path) -> None:

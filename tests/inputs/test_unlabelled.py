@@ -63,7 +63,7 @@ def test_they_follow_the_labelled_images_and_do_not_move_their_statistics(tmp_pa
     for folder, names in (("listed", listed), ("others", others)):
         (tmp_path / folder).mkdir()
         build_store(tmp_path / folder, names, PixelMapping(size_px=8), threads=1, reporter=Silent())
-    stage = Stage("prepare-unlabelled", tmp_path / "others", "", 0.0, 0, was_done=True)
+    stage = Stage("prepare-unlabelled", tmp_path / "others", "", 0.0, {}, was_done=True)
     unlabelled = Unlabelled(stage=stage, store=tmp_path / "others", kept_L=np.asarray([False, True]))
     alone = TrainingSet(
         store=tmp_path / "listed", kept_L=np.ones(3, dtype=bool), label_N=np.asarray([0, 1, 0]), num_classes=2

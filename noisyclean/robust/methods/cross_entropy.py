@@ -52,7 +52,7 @@ class CrossEntropy:
         self.num_epochs = settings.epochs
         self.notes: list[str] = []
         self.batches = ShuffledBatches(
-            len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("cross-entropy",)
+            data.pixels.beside(data.train_T), settings.batch, seed=seed, key=("cross-entropy",)
         )
         self.student = Student(make_net(0), settings, num_steps=settings.epochs * self.batches.num_steps)
         self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=settings.epochs)
@@ -76,9 +76,10 @@ class CrossEntropy:
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
         """One step on a mixed batch."""
         draw = generator(self.runtime.device, self.seed, "cross-entropy", epoch, step)
-        index_B = self.data.train_T[self.batches.rows(epoch, step)]
+        row_B = self.batches.rows(epoch, step)
+        index_B = self.data.pixels.on_device(row_B)
         views = self.data.strong if self.settings.has_strong_views else self.data.weak
-        x_BIHW = self.data.pixels.random(index_B, views, draw)
+        x_BIHW = self.data.pixels.random(row_B, views, draw)
         target_BC = self.data.given(index_B)
         if self.settings.mixup_alpha > 0:
             partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)

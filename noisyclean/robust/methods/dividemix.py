@@ -123,9 +123,7 @@ class DivideMix:
         planned = min(round(WARMUP_SHARE * settings.epochs), settings.epochs - 1)
         self.num_warmup_epochs = settings.warmup_epochs if settings.warmup_epochs >= 0 else planned
         self.batches = [
-            ShuffledBatches(
-                len(data.train_T), 2 * settings.batch, device=runtime.device, seed=seed, key=("dividemix", index)
-            )
+            ShuffledBatches(data.pixels.beside(data.train_T), 2 * settings.batch, seed=seed, key=("dividemix", index))
             for index in range(settings.num_nets)
         ]
         self.students = [
@@ -262,9 +260,10 @@ class DivideMix:
 
     def _warmup_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
         """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
-        index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
+        row_B = self.batches[index].rows(epoch, step)
+        index_B = self.data.pixels.on_device(row_B)
         views = self.strong.views if self.settings.warmup_has_strong_views else self.data.weak
-        x_BIHW = self.data.pixels.random(index_B, views, draw)
+        x_BIHW = self.data.pixels.random(row_B, views, draw)
         target_BC = self.data.given(index_B)
         if self.settings.warmup_mixup_alpha > 0:
             x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.warmup_mixup_alpha, draw)
@@ -276,23 +275,25 @@ class DivideMix:
 
     def _refined_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
         """Cross-entropy of refined targets, every image alike."""
-        index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
-        weak_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        row_B = self.batches[index].rows(epoch, step)
+        index_B = self.data.pixels.on_device(row_B)
+        weak_BIHW = self.data.pixels.random(row_B, self.data.weak, draw)
         guess_BC = self._guess(index, index_B, [weak_BIHW])
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
         learns_strong = self.settings.has_strong_views and self.strong.is_strong
-        x_BIHW = self.data.pixels.random(index_B, self.data.strong, draw) if learns_strong else weak_BIHW
+        x_BIHW = self.data.pixels.random(row_B, self.data.strong, draw) if learns_strong else weak_BIHW
         x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.mixup_alpha, draw)
         return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
 
     def _mixmatch_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
         """MixMatch on a batch of labelled and as many unlabelled rows, if there are, every one in several views."""
-        index_B, num_labelled = self._paired_rows(index, epoch)[step], self.settings.batch
-        views = [self.data.pixels.random(index_B, self.data.weak, draw) for _ in range(self.settings.num_views)]
+        row_B, num_labelled = self._paired_rows(index, epoch)[step], self.settings.batch
+        index_B = self.data.pixels.on_device(row_B)
+        views = [self.data.pixels.random(row_B, self.data.weak, draw) for _ in range(self.settings.num_views)]
         guess_BC = self._guess(index, index_B, views)
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
         if self.settings.has_strong_views and self.strong.is_strong:
-            views = [self.data.pixels.random(index_B, self.data.strong, draw) for _ in views]
+            views = [self.data.pixels.random(row_B, self.data.strong, draw) for _ in views]
         halves = [view[:num_labelled] for view in views] + [view[num_labelled:] for view in views]
         targets = [target_BC[:num_labelled]] * len(views) + [target_BC[num_labelled:]] * len(views)
         x_BIHW, target_BC = _mixed(torch.cat(halves), torch.cat(targets), self.settings.mixup_alpha, draw)
@@ -318,7 +319,7 @@ class DivideMix:
         return torch.where(has_label_B1, p_LBC[index], p_LBC.mean(dim=0))
 
     def _paired_rows(self, index: int, epoch: int) -> Tensor:
-        """Batches of an epoch, labelled rows first, shape (steps, 2B); without the others (steps, B)."""
+        """Batches of an epoch beside the images, labelled rows first, shape (steps, 2B); without others (steps, B)."""
         if (index, epoch) not in self._paired:
             num_steps, batch = self._steps_of_net(index, epoch), self.settings.batch
             halves = []
@@ -327,7 +328,7 @@ class DivideMix:
                 row_R = self.beliefs.rows(index, labelled=name == "labelled")
                 row_R = row_R if len(row_R) else self.data.train_T  # an oracle may believe nobody
                 halves.append(repeated_rows(row_R, num_steps=num_steps, batch=batch, draw=draw))
-            self._paired = {(index, epoch): torch.cat(halves, dim=1)}
+            self._paired = {(index, epoch): self.data.pixels.beside(torch.cat(halves, dim=1))}
         return self._paired[index, epoch]
 
     def _learns_alone(self, index: int) -> bool:

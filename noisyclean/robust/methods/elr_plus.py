@@ -69,9 +69,7 @@ class ElrPlus:
         self.seed = seed
         self.num_epochs = settings.epochs
         self.batches = [
-            ShuffledBatches(
-                len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("elr-plus", index)
-            )
+            ShuffledBatches(data.pixels.beside(data.train_T), settings.batch, seed=seed, key=("elr-plus", index))
             for index in range(settings.num_nets)
         ]
         self.students = [
@@ -121,11 +119,12 @@ class ElrPlus:
         """One step of one net: remember what the other's average believes, mix, learn."""
         index, step = divmod(step, self.batches[0].num_steps)
         draw = generator(self.runtime.device, self.seed, "elr-plus", index, epoch, step)
-        index_B = self.data.train_T[self.batches[index].rows(epoch, step)]
-        x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        row_B = self.batches[index].rows(epoch, step)
+        index_B = self.data.pixels.on_device(row_B)
+        x_BIHW = self.data.pixels.random(row_B, self.data.weak, draw)
         target_BC = self._remember(index, index_B, x_BIHW)
         if self.settings.has_strong_views and self.strong.is_strong:
-            x_BIHW = self.data.pixels.random(index_B, self.data.strong, draw)
+            x_BIHW = self.data.pixels.random(row_B, self.data.strong, draw)
         given_BC = self.data.given(index_B)
         if self.settings.mixup_alpha > 0:
             share = beta_sample(self.settings.mixup_alpha, draw)

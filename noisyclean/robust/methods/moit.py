@@ -90,9 +90,7 @@ class Moit:
         self.first_guessing_epoch = settings.epochs - guess_epochs
         self.notes: list[str] = []
         self.views = _views(data, settings)
-        self.batches = ShuffledBatches(
-            len(data.train_T), settings.batch, device=runtime.device, seed=seed, key=("moit",)
-        )
+        self.batches = ShuffledBatches(data.pixels.beside(data.train_T), settings.batch, seed=seed, key=("moit",))
         net = make_net(0)
         projection = linear_projection(net.num_features, settings.projection_dim, seed=seed)  # type: ignore[arg-type]
         self.student = Student(
@@ -143,13 +141,14 @@ class Moit:
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
         """One step on two mixed views of a batch."""
         draw = generator(self.runtime.device, self.seed, "moit", epoch, step)
-        index_B = self.data.train_T[self.batches.rows(epoch, step)]
-        mixed = [self._mixed_view(index_B, draw) for _ in range(2)]
+        row_B = self.batches.rows(epoch, step)
+        index_B = self.data.pixels.on_device(row_B)
+        mixed = [self._mixed_view(row_B, draw) for _ in range(2)]
         x_BIHW, share_B, partner_B = (torch.cat(parts) for parts in zip(*mixed, strict=True))
         logits_BC, z_BD = self._forward(x_BIHW)
         label_B = self.data.label_N[index_B]
         contrast = self._contrast(z_BD, label_B, share_B, partner_B, uses_memory=epoch >= self.settings.memory_after)
-        classify = self._classify(logits_BC, index_B, share_B, partner_B)
+        classify = self._classify(logits_BC, row_B, index_B, share_B, partner_B)
         loss = contrast + classify
         self.student.learn(loss, rate=self.settings.rate(epoch, step / self.batches.num_steps))
         return {"loss": loss, "contrast": contrast, "classify": classify}
@@ -188,11 +187,11 @@ class Moit:
         assert isinstance(heads, nn.ModuleDict)
         z_parts: list[Tensor] = []
         p_parts: list[Tensor] = []
-        for index_B in torch.arange(len(self.data.label_N), device=self.runtime.device).split(
-            evaluation_batch(self.data.pixels)
-        ):
+        everything = self.data.pixels.beside(torch.arange(len(self.data.label_N)))
+        for row_B in everything.split(evaluation_batch(self.data.pixels)):
+            x_BIHW = self.data.pixels.fixed(row_B, FixedView())
             with self.runtime.autocast():
-                h_BD = embed_with(heads["net"], self.data.pixels.fixed(index_B, FixedView()))
+                h_BD = embed_with(heads["net"], x_BIHW)
                 p_parts.append(classify_features(heads["net"], h_BD).float().softmax(dim=1))
                 z_parts.append(nn.functional.normalize(heads["projection"](h_BD).float(), dim=1))
         return ask_neighbours(
@@ -222,13 +221,13 @@ class Moit:
             self.neighbourhood = Neighbourhood(**{name: value.to(self.runtime.device) for name, value in saved.items()})
         self._recorder.load_state_dict(state["recorder"])
 
-    def _mixed_view(self, index_B: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _mixed_view(self, row_B: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """One view of each image mixed with a partner's: images, shares of the image itself, partners."""
-        x_BIHW = self.data.pixels.random(index_B, self.views, draw)
+        x_BIHW = self.data.pixels.random(row_B, self.views, draw)
         share = beta_sample(self.settings.mixup_alpha, draw)
         share = torch.maximum(share, 1 - share)
-        partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
-        return torch.lerp(x_BIHW[partner_B], x_BIHW, share), share.expand(len(index_B)), partner_B
+        partner_B = torch.randperm(len(row_B), generator=draw, device=draw.device)
+        return torch.lerp(x_BIHW[partner_B], x_BIHW, share), share.expand(len(row_B)), partner_B
 
     def _forward(self, x_BIHW: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and projected, normalised embeddings; the net is in training mode."""
@@ -268,7 +267,9 @@ class Moit:
             temperature=temperature,
         )
 
-    def _classify(self, logits_BC: Tensor, index_B: Tensor, share_B: Tensor, partner_B: Tensor) -> Tensor:
+    def _classify(
+        self, logits_BC: Tensor, row_B: Tensor, index_B: Tensor, share_B: Tensor, partner_B: Tensor
+    ) -> Tensor:
         """Cross-entropy of both views against mixed labels, or labels and guesses."""
         given_BC = self.data.given(index_B)
         if self.neighbourhood is None:
@@ -277,7 +278,7 @@ class Moit:
             believed_B = self.neighbourhood.is_believed_N[index_B]
             guess_BC = self.neighbourhood.p_NC[index_B]
             if self.settings.guess == "step":
-                guess_BC = believe(self.predictor(), self.data.pixels.fixed(index_B, FixedView()), self.runtime)
+                guess_BC = believe(self.predictor(), self.data.pixels.fixed(row_B, FixedView()), self.runtime)
         target_BC = interpolated_targets(
             given_BC.repeat(2, 1),
             guess_BC.repeat(2, 1),

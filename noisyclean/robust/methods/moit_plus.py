@@ -106,13 +106,14 @@ class MoitPlus:
             return self.moit.step(epoch, step)
         since = epoch - self.settings.epochs
         draw = generator(self.runtime.device, self.seed, "moit-plus", since, step)
-        index_B = self._rows(epoch)[step]
+        row_B = self._rows(epoch)[step]
+        index_B = self.data.pixels.on_device(row_B)
         target_BC = self.data.given(index_B)
         if since >= self.bootstrap_after:
-            p_BC = believe(self.tuned.best, self.data.pixels.fixed(index_B, FixedView()), self.runtime)
+            p_BC = believe(self.tuned.best, self.data.pixels.fixed(row_B, FixedView()), self.runtime)
             own_BC = one_hot(p_BC.argmax(dim=1), self.data.num_classes)
             target_BC = torch.lerp(own_BC, target_BC, self.settings.bootstrap)
-        x_BIHW = self.data.pixels.random(index_B, self.data.weak, draw)
+        x_BIHW = self.data.pixels.random(row_B, self.data.weak, draw)
         if self.settings.plus_mixup_alpha > 0:
             partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
             x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.plus_mixup_alpha, draw), partner_B)
@@ -170,12 +171,12 @@ class MoitPlus:
         )
 
     def _rows(self, epoch: int) -> Tensor:
-        """Batches of the epoch's believed rows, shape (steps, B)."""
+        """Batches of the epoch's believed rows beside the images, shape (steps, B)."""
         if self._order[0] != epoch:
             draw = generator(self.runtime.device, self.seed, "moit-plus", "order", epoch)
             batch = min(self.settings.batch, len(self.row_R))
             rows = repeated_rows(self.row_R, num_steps=self.num_steps(epoch), batch=batch, draw=draw)
-            self._order = (epoch, rows)
+            self._order = (epoch, self.data.pixels.beside(rows))
         return self._order[1]
 
     def _rate(self, since: int, share: float) -> float:

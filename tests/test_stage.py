@@ -1,0 +1,67 @@
+"""What a stage notes of its own cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from noisyclean.base.log import Silent
+from noisyclean.base.memory import FORGET_PEAK, PROCESS
+from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.stage import run_stage
+
+MIB = 2**20
+
+
+def forgets() -> bool:
+    """Whether the system lets a process begin its peak anew."""
+    try:
+        (PROCESS / "clear_refs").write_text(FORGET_PEAK, encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def costs_of(folder: Path, *works: Callable[[], object]) -> list[dict[str, float]]:
+    """What stages that do this one after the other are said to have cost."""
+    run = RunDir(folder)
+    for index, work in enumerate(works):
+
+        def outputs(_: Path, work: Callable[[], object] = work) -> Iterable[Path]:
+            work()
+            return []
+
+        run_stage(run, str(index), outputs, settings={}, inputs={}, reporter=Silent())
+    told = list(run.costs.values())
+    again = RunDir(folder)
+    for index in range(len(works)):
+        run_stage(again, str(index), lambda _: [], settings={}, inputs={}, reporter=Silent())
+    assert list(again.costs.values()) == told, "a stage that was done is not measured again"
+    return told
+
+
+@pytest.mark.skipif(not forgets(), reason="this system does not let a process begin its peak anew")
+def test_memory_is_that_of_the_stage_and_not_of_those_before(tmp_path: Path) -> None:
+    large, small = costs_of(tmp_path, lambda: np.ones(200 * MIB, dtype=np.uint8).sum(), lambda: None)
+    assert large["peak_memory_bytes"] - small["peak_memory_bytes"] > 150 * MIB
+    assert small["peak_memory_bytes"] > 10 * MIB
+
+
+@pytest.mark.skipif(torch.cuda.is_available() and torch.cuda.is_initialized(), reason="an accelerator is at work")
+def test_no_memory_of_a_device_that_is_not_used(tmp_path: Path) -> None:
+    (cost,) = costs_of(tmp_path, lambda: None)
+    assert set(cost) == {"seconds", "peak_memory_bytes"}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: it has no memory to measure")
+def test_memory_of_the_device_is_that_of_the_stage(tmp_path: Path) -> None:
+    def take(num_bytes: int) -> Callable[[], object]:
+        return lambda: torch.zeros(num_bytes, dtype=torch.uint8, device="cuda")
+
+    large, small = costs_of(tmp_path, take(64 * MIB), take(MIB))
+    assert large["peak_device_memory_bytes"] - small["peak_device_memory_bytes"] == 63 * MIB
