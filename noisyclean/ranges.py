@@ -67,7 +67,7 @@ def check_ranges(stage: str, settings: DataclassInstance) -> None:
             if broken:
                 option = next((allowed.option for allowed in own if allowed.option), "")
                 name = f"{stage}.{item.name}"
-                asked = f"{option} {number} ({name})" if option else f"{name}={value}"
+                asked = f"{option} {number:g} ({name})" if option else f"{name}={value}"
                 raise UsageError(f"{asked}: must be {' and '.join(broken)}")
 
 

@@ -61,6 +61,12 @@ def _quiet_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _hasty_stopwatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for an exact estimate."""
+    monkeypatch.setattr("noisyclean.pipeline.costs.LEAST_S", 0.0)
+
+
 @dataclass(frozen=True)
 class Shapes:
     """A folder of shapes, with 20 % of the labels wrong."""
@@ -110,8 +116,10 @@ def shapes(tmp_path: Path) -> Shapes:
     return make_shapes(tmp_path / "shapes")
 
 
-QUICK = ("--preset", "quick", "--set", "probe.epochs=8", "--set", "probe.batch=32", "--augment", "natural")
-"""Options that make an audit of shapes a matter of seconds."""
+SMALL = ("probe.epochs=4", "probe.batch=32", "embed.num_filters=32")
+"""Settings that make an audit of shapes a matter of a second or two."""
+QUICK = ("--preset", "quick", "--augment", "natural", *(word for item in SMALL for word in ("--set", item)))
+"""Options that do."""
 
 
 @pytest.fixture(scope="session")
@@ -120,8 +128,14 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shapes, Path]:
     from noisyclean.pipeline.audit import audit
 
     shapes = make_shapes(tmp_path_factory.mktemp("audited"))
-    settings = ("probe.epochs=8", "probe.batch=32")
-    audit(shapes.images, shapes.labels, out=shapes.root / "run", preset="quick", augment="natural", set=settings)
+    audit(
+        shapes.images,
+        shapes.labels,
+        out=shapes.root / "run",
+        preset="quick",
+        augment="natural",
+        set=(*SMALL, "probe.epochs=8"),
+    )
     return shapes, shapes.root / "run"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -132,15 +132,25 @@ class FixedView:
     right_px: int = 0
     flip: bool = False
 
-    def of(self, num: int, height: int, width: int, *, device: torch.device) -> ViewParams:
-        """This view for each image of a batch."""
-        plain = identity_view(num, height, width, device=device)
-        return replace(
-            plain,
-            top_B=plain.top_B + self.down_px,
-            left_B=plain.left_B + self.right_px,
-            flip_B=torch.full_like(plain.flip_B, self.flip),
-        )
+    def __call__(self, x_BHWI: Tensor) -> Tensor:
+        """The view of each uint8 image: float in [0, 1], shape (B, 3, H, W), ``channels_last``.
+
+        As :func:`apply_view` would make it, without resampling: pixels are only moved.
+        """
+        height, width = x_BHWI.shape[1:3]
+        if self.down_px:
+            x_BHWI = x_BHWI.index_select(1, _shifted(height, self.down_px, x_BHWI.device))
+        if self.right_px:
+            x_BHWI = x_BHWI.index_select(2, _shifted(width, self.right_px, x_BHWI.device))
+        if self.flip:
+            x_BHWI = x_BHWI.flip(2)
+        return x_BHWI.to(torch.float32).permute(0, 3, 1, 2) / 255
+
+
+def _shifted(num: int, by: int, device: torch.device) -> Tensor:
+    """Which pixel of a line stands at each place after a shift; reflected at the border."""
+    last = num - 1
+    return last - (last - (torch.arange(num, device=device) + by).abs()).abs()
 
 
 def sample_view(

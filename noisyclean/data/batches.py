@@ -83,8 +83,15 @@ class Pixels:
 
     def fixed(self, row_B: Tensor, view: FixedView) -> Tensor:
         """Normalised images of these rows under one fixed view, ``channels_last``."""
-        params = view.of(len(row_B), self.size_px, self.size_px, device=self.device)
-        return self.normalise(apply_view(self.take(row_B), params, size_px=self.size_px))
+        return self.normalise(view(self.take(row_B)))
+
+    def patches(self, row_P: Tensor, top_P: Tensor, left_P: Tensor, side_px: int) -> Tensor:
+        """Normalised square pieces of these rows' images, shape (P, 3, side, side); no other pixel is touched."""
+        row_P, top_P, left_P = map(self.beside, (row_P, top_P, left_P))
+        side = torch.arange(side_px, device=row_P.device)
+        down_PS1, right_P1S = (top_P[:, None] + side)[:, :, None], (left_P[:, None] + side)[:, None, :]
+        patch_PSSI = self.images_NHWI[row_P[:, None, None], down_PS1, right_P1S].to(self.device)
+        return self.normalise(patch_PSSI.to(torch.float32).permute(0, 3, 1, 2) / 255)
 
 
 def channel_statistics(images_NHWI: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:

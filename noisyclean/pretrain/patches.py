@@ -106,14 +106,7 @@ def _draw_patches(pixels: Pixels, draw: torch.Generator) -> Tensor:
     last = pixels.size_px - SIDE_PX + 1
     images = torch.randint(len(pixels), (NUM_SAMPLED,), generator=draw, device=draw.device)
     top, left = (torch.randint(last, (NUM_SAMPLED,), generator=draw, device=draw.device) for _ in range(2))
-    side = torch.arange(SIDE_PX, device=draw.device)
-    parts: list[Tensor] = []
-    for rows in torch.arange(NUM_SAMPLED, device=draw.device).split(1000):
-        x_BIHW = pixels.fixed(images[rows], FixedView())
-        down = (top[rows, None] + side)[:, :, None]
-        right = (left[rows, None] + side)[:, None, :]
-        parts.append(x_BIHW.permute(0, 2, 3, 1)[torch.arange(len(rows))[:, None, None], down, right])
-    return torch.cat(parts).permute(0, 3, 1, 2).flatten(1)
+    return pixels.patches(images, top, left, SIDE_PX).flatten(1)
 
 
 def _standardise(patch: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from noisyclean.data.augment import (
     Augmentation,
+    FixedView,
     ViewParams,
     apply_view,
     identity_view,
@@ -50,6 +51,16 @@ def test_resized_crop_and_flip_equal_torchvision(size_px: int) -> None:
         want = tv.resized_crop(planes(x)[i], top, left, height, width, [size_px, size_px], antialias=True) / 255
         want = want.flip(2) if view.flip_B[i] else want
         assert torch.allclose(got[i], want, atol=1e-4)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("down_px", "right_px"), [(0, 0), (3, -2), (-4, 1)])
+def test_a_view_without_chance_is_that_crop(down_px: int, right_px: int, flip: bool) -> None:
+    x, plain = images(3, 9), identity_view(3, 9, 9, device=torch.device("cpu"))
+    view = replace(plain, top_B=plain.top_B + down_px, left_B=plain.left_B + right_px, flip_B=plain.flip_B | flip)
+    got = FixedView(down_px=down_px, right_px=right_px, flip=flip)(x)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(got, apply_view(x, view, size_px=9))
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,14 @@ def test_images_held_elsewhere_are_the_same_images() -> None:
     index_B = away.on_device(row_B)
     assert index_B.tolist() == [8, 0, 3]
     assert here.on_device(row_B) is row_B
+
+
+def test_patches_are_pieces_of_the_normalised_images() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (9, 16, 16, 3), dtype=np.uint8)
+    pixels = load_pixels(images, torch.device("cpu"))
+    corners = [(8, 0, 10), (0, 12, 3), (8, 5, 5)]
+    row_P, top_P, left_P = torch.tensor(corners).unbind(1)
+    got = pixels.patches(row_P, top_P, left_P, 4)
+    for patch, (row, top, left) in zip(got, corners, strict=True):
+        whole = pixels.fixed(torch.tensor([row]), FixedView())[0]
+        assert torch.equal(patch, whole[:, top : top + 4, left : left + 4])

@@ -16,10 +16,8 @@ from PIL import Image
 
 from noisyclean.base.files import sha256_file
 from noisyclean.pipeline.reuse import NORMALISATION
-from tests.conftest import Result, Run, Shapes, make_shapes
+from tests.conftest import QUICK, Result, Run, Shapes, make_shapes
 from tests.inputs.conftest import Case, contents, rows_of
-
-SETTINGS = ("--preset", "quick", "--set", "probe.epochs=8", "--set", "probe.batch=32", "--augment", "natural")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shapes, Path]:
     rows = zip(shapes.names, shapes.given, strict=True)
     text = "image;label;site\r\n" + "".join(f'"{name}";{label};"a ""b""; é"\r\n' for name, label in rows)
     shapes.labels.write_bytes(text.encode("cp1252"))
-    words = [str(word) for word in ("audit", shapes.images, shapes.labels, "--out", shapes.root / "run", *SETTINGS)]
+    words = [str(word) for word in ("audit", shapes.images, shapes.labels, "--out", shapes.root / "run", *QUICK)]
     assert CliRunner().invoke(app, words).exit_code == 0
     return shapes, shapes.root / "run"
 
@@ -335,7 +333,7 @@ def test_a_table_saved_anew_is_audited_again_in_a_moment_and_reviewed(round_: Ro
     try:
         labels.write_bytes(original.replace(b"\r\n", b"\n").replace(b'"a ""b""; \xe9"', b"moved"))
         assert round_.review(verdicts).exit_code == 2
-        again = round_.cli("audit", round_.shapes.images, labels, "--out", round_.run, *SETTINGS)
+        again = round_.cli("audit", round_.shapes.images, labels, "--out", round_.run, *QUICK)
         assert "report: again, because carried columns changed" in again.stderr
         assert "probe 1 of" not in again.stderr
         assert set(round_.flagged["site"]) == {"moved"}
