@@ -10,7 +10,7 @@ Shape letters, used as suffixes of names everywhere (``z_ND`` is a matrix of N r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,11 @@ class LabelTable:
     def given_label(self) -> StrArray:
         """Name of each row's given class, shape (N,); empty where there is none."""
         return np.asarray([*self.classes, ""], dtype=object)[self.label_N]
+
+    def class_indices(self, names: Iterable[str]) -> IntArray:
+        """Index of each class name; -1 for one that no label has."""
+        index = {name: position for position, name in enumerate(self.classes)}
+        return np.asarray([index.get(name, -1) for name in names], dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from noisyclean.base.files import read_json, sha256_file
+from noisyclean.base.memory import MEMORY
 from noisyclean.pipeline.rundir import open_run
-from noisyclean.pipeline.stage import MEMORY
 from tests.conftest import QUICK, Result, Run, Shapes, make_shapes
 
 OUTPUTS = (

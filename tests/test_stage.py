@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +12,11 @@ import pytest
 import torch
 
 from noisyclean.base.log import Silent
-from noisyclean.base.memory import FORGET_PEAK, PROCESS
+from noisyclean.base.memory import INTERVAL_S, STATM
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import run_stage
 
 MIB = 2**20
-
-
-def forgets() -> bool:
-    """Whether the system lets a process begin its peak anew."""
-    try:
-        (PROCESS / "clear_refs").write_text(FORGET_PEAK, encoding="ascii")
-    except OSError:
-        return False
-    return True
 
 
 def costs_of(folder: Path, *works: Callable[[], object]) -> list[dict[str, float]]:
@@ -44,11 +37,20 @@ def costs_of(folder: Path, *works: Callable[[], object]) -> list[dict[str, float
     return told
 
 
-@pytest.mark.skipif(not forgets(), reason="this system does not let a process begin its peak anew")
+def hold(num_bytes: int) -> None:
+    """For long enough to be seen."""
+    held = np.ones(num_bytes, dtype=np.uint8)
+    time.sleep(4 * INTERVAL_S)
+    del held
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="this system tells a process nothing but its highest peak")
 def test_memory_is_that_of_the_stage_and_not_of_those_before(tmp_path: Path) -> None:
-    large, small = costs_of(tmp_path, lambda: np.ones(200 * MIB, dtype=np.uint8).sum(), lambda: None)
-    assert large["peak_memory_bytes"] - small["peak_memory_bytes"] > 150 * MIB
-    assert small["peak_memory_bytes"] > 10 * MIB
+    works = [partial(hold, size * MIB) for size in (600, 1, 300)]
+    large, small, middle = (cost["peak_memory_bytes"] for cost in costs_of(tmp_path, *works))
+    assert small > 10 * MIB
+    assert middle - small == pytest.approx(300 * MIB, abs=50 * MIB)
+    assert large - small > 250 * MIB
 
 
 @pytest.mark.skipif(torch.cuda.is_available() and torch.cuda.is_initialized(), reason="an accelerator is at work")

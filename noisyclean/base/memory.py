@@ -1,50 +1,71 @@
-"""The most memory used since a moment: of this process, and of the accelerator where torch is at work on one."""
+"""The most memory used inside a block: of this process, and of the accelerator where torch is at work on one."""
 
 from __future__ import annotations
 
-import re
+import os
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["forget_peaks", "peak_device_memory_bytes", "peak_memory_bytes"]
+__all__ = ["MEMORY", "watch_memory"]
 
-PROCESS = Path("/proc/self")
-FORGET_PEAK = "5"
-"""See ``clear_refs`` in Linux's proc_pid_clear_refs(5)."""
+MEMORY = ("peak_memory_bytes", "peak_device_memory_bytes")
+"""Resident memory of the process, and what torch's tensors took on the accelerator."""
+STATM = Path("/proc/self/statm")
+INTERVAL_S = 0.05
 
 
-def forget_peaks() -> None:
-    """Begin anew, as far as the system allows; what it tells others of this process's peak begins anew with it."""
-    with suppress(OSError):
-        (PROCESS / "clear_refs").write_text(FORGET_PEAK, encoding="ascii")
+@contextmanager
+def watch_memory() -> Iterator[dict[str, int]]:
+    """Fill the dictionary, once the block has ended, with the figures of :data:`MEMORY` that this system tells.
+
+    A block that raises the process's own high-water mark is told by it. Else memory is looked at twenty times a
+    second: the mark itself is left alone, because others read it. Without Linux it is the mark in any case.
+    """
+    figures: dict[str, int] = {}
+    mark_before, ended = _high_water_bytes(), threading.Event()
     cuda = _cuda()
     if cuda is not None:
         cuda.reset_peak_memory_stats()
+    most = [_resident_bytes()]
+
+    def look() -> None:
+        while not ended.wait(INTERVAL_S):
+            most.append(max(most.pop(), _resident_bytes()))
+
+    watcher = threading.Thread(target=look, name="memory", daemon=True)
+    watcher.start()
+    try:
+        yield figures
+    finally:
+        ended.set()
+        watcher.join()
+        mark = _high_water_bytes()
+        is_told_by_mark = mark > mark_before or most[0] == 0
+        figures[MEMORY[0]] = mark if is_told_by_mark else most[0]
+        cuda = _cuda()
+        if cuda is not None:
+            figures[MEMORY[1]] = int(cuda.max_memory_allocated())
 
 
-def peak_memory_bytes() -> int:
-    """Largest resident memory since :func:`forget_peaks`; since the start where the system does not forget.
-
-    Linux forgets unless a container forbids it. 0 where the system does not tell.
-    """
+def _resident_bytes() -> int:
+    """Resident now; 0 where the system does not tell."""
     with suppress(OSError):
-        told = re.search(r"^VmHWM:\s*(\d+) kB$", (PROCESS / "status").read_text(encoding="ascii"), re.MULTILINE)
-        if told is not None:
-            return int(told[1]) * 1024
+        return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _high_water_bytes() -> int:
+    """Largest resident memory since the process began; 0 where the system does not tell."""
     if sys.platform == "win32":
         return 0
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def peak_device_memory_bytes() -> int | None:
-    """Most memory of torch's tensors on the accelerator since :func:`forget_peaks`; None where it works on none."""
-    cuda = _cuda()
-    return None if cuda is None else int(cuda.max_memory_allocated())
 
 
 def _cuda() -> Any:

@@ -19,12 +19,12 @@ from noisyclean.base.log import Silent
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.batches import Pixels, load_pixels
 from noisyclean.data.decode import PixelMapping
+from noisyclean.data.formats import is_image_name
 from noisyclean.data.store import build_store
 from noisyclean.errors import DataError
 
 __all__ = ["FULL", "TINY", "Amounts", "Workload", "generated_folder", "open_workload"]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 NUM_CLASSES = 10
 RATE = 0.2
 
@@ -97,7 +97,7 @@ class Workload:
     @cached_property
     def files(self) -> list[Path]:
         """All picture files, in order."""
-        found = sorted(path for path in self.images.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        found = sorted(path for path in self.images.rglob("*") if is_image_name(path.name) and path.is_file())
         if not found:
             raise DataError(f"--data {self.root}: no pictures there", hint="Give a folder of JPEG or PNG files.")
         return found

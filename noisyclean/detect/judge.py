@@ -10,7 +10,7 @@ from noisyclean.detect.calibrate import calibrate
 from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
 from noisyclean.errors import UsageError
 from noisyclean.ops.bells import fit_bells
-from noisyclean.ops.pooling import HALF, balance_classes, margins, plausible_shares, pool_opinions
+from noisyclean.ops.pooling import HALF_BELIEVED, balance_classes, margins, plausible_shares, pool_opinions
 from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray
 
 __all__ = ["Judged", "fair_opinion", "judge"]
@@ -19,7 +19,7 @@ TRUST_NETS = 3.0
 """Weight of the trained nets against the left-out classifier's 1; ``docs/methods/detection.md`` says why."""
 LEAST_HELD_OUT = 50
 """Images the nets did not learn from below which they say nothing of the rest."""
-READINGS = (HALF, 0.0, 0.25, 0.75, 1.0)
+READINGS = (HALF_BELIEVED, 0.0, 0.25, 0.75, 1.0)
 """How much of the labels' unevenness may be believed; the first where nothing speaks clearly for another."""
 CLEARLY = 1.1
 """How many times as far another reading must set right and wrong labels apart."""
@@ -76,7 +76,7 @@ def _judge_believing(evidence: Evidence, believed: float) -> Judged:
     return Judged(log_p_NC=log_p_NC, rate=rate, notes=notes, log_odds_N=log_odds_N)
 
 
-def fair_opinion(evidence: Evidence, *, believed: float = HALF) -> FloatArray:
+def fair_opinion(evidence: Evidence, *, believed: float = HALF_BELIEVED) -> FloatArray:
     """Pool the opinions that exist, each balanced over the classes; log-probabilities (N, C), float64.
 
     How uneven the classes really are is hidden by the noise; :func:`~noisyclean.ops.pooling.plausible_shares` says what
@@ -109,8 +109,8 @@ def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tu
         return count_if_apart(learnt, against_N), ()
     disagrees_N = log_p_NC.argmax(axis=1) != evidence.label_N
     note = (
-        f"the nets have memorised labels: {disagrees_N[~held_N].mean():.1%} disagree where they learnt, "
-        f"{disagrees_N[held_N].mean():.1%} where they did not; the noise rate is that of the {held_N.sum():,} held out"
+        f"the nets have memorised labels: they contradict {disagrees_N[~held_N].mean():.1%} of those they learnt from "
+        f"and {disagrees_N[held_N].mean():.1%} of the {held_N.sum():,} held out, whose noise rate counts for all"
     )
     return unseen, (note,)
 

@@ -30,7 +30,7 @@ MOST_DISAGREEMENT = (1 + TIE_BREAK) * MOST_AGAINST
 def bounded_num_neighbours(wanted: int, class_sizes_C: Tensor) -> int:
     """K that no class is too small for: at most half the median size of the classes that occur.
 
-    methods: MOIT's k of 250 is meant for 500 to 5,000 images a class.
+    MOIT's k of 250 is meant for 500 to 5,000 images a class.
     """
     sizes = class_sizes_C[class_sizes_C > 0]
     return max(1, min(wanted, int(sizes.median()) // 2, int(sizes.sum()) - 1))

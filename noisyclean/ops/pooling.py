@@ -9,9 +9,9 @@ from scipy.special import log_softmax
 
 from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["HALF", "balance_classes", "margins", "plausible_shares", "pool_opinions"]
+__all__ = ["HALF_BELIEVED", "balance_classes", "margins", "plausible_shares", "pool_opinions"]
 
-HALF = 0.5
+HALF_BELIEVED = 0.5
 """Of the labels' unevenness is believed where nothing speaks for more."""
 
 MOST_BALANCED, MOST_BALANCED_VALUES, LEAST_BALANCED = 50_000, 10_000_000, 20
@@ -30,7 +30,7 @@ def margins(log_p_NC: FloatArray, label_N: IntArray) -> FloatArray:
     return difference
 
 
-def plausible_shares(share_C: FloatArray, movable: float, believed: float = HALF) -> FloatArray:
+def plausible_shares(share_C: FloatArray, movable: float, believed: float = HALF_BELIEVED) -> FloatArray:
     """How frequent the classes may really be, given how frequent their labels are.
 
     Noise can hide that the classes are even, and it can make uneven ones look more even than they are. Even classes are

@@ -23,7 +23,7 @@ from noisyclean.types import BoolArray, Evidence, FloatArray
 
 __all__ = ["Learned", "pretrain_stage", "probe_stage"]
 
-MOST_HELD_OUT = 0.5
+TOO_MUCH_HELD_OUT = 0.5
 """A few large groups may all be drawn; then none is held out."""
 
 
@@ -115,7 +115,7 @@ def _hold_out(prepared: Prepared, embedded: Embedded, plan: Plan) -> BoolArray:
     """Groups no net learns from, chosen by their content: the same ones in every round of the same images."""
     rank_N = np.asarray([seed_from(plan.seed, "held out", content) for content in prepared.content_N.tolist()])
     held_out_N = sample_groups(embedded.group_N, rank_N, plan.probe.held_out)
-    return held_out_N if held_out_N.mean() < MOST_HELD_OUT else np.zeros_like(held_out_N)
+    return held_out_N if held_out_N.mean() < TOO_MUCH_HELD_OUT else np.zeros_like(held_out_N)
 
 
 def _weights(embedded: Embedded, held_out_N: BoolArray) -> FloatArray:

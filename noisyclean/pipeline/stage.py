@@ -19,15 +19,14 @@ from typing import Any
 from noisyclean import __version__
 from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json
 from noisyclean.base.log import Reporter
-from noisyclean.base.memory import forget_peaks, peak_device_memory_bytes, peak_memory_bytes
+from noisyclean.base.memory import MEMORY, watch_memory
 from noisyclean.base.shortage import shortages_told
 from noisyclean.pipeline.rundir import RunDir
 
-__all__ = ["DONE", "MEMORY", "Stage", "TakenOver", "run_stage", "stage_outputs", "written_before"]
+__all__ = ["DONE", "Stage", "TakenOver", "run_stage", "stage_outputs", "written_before"]
 
 BEGUN = "begun.json"
 DONE = "done.json"
-MEMORY = ("peak_memory_bytes", "peak_device_memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,10 @@ def run_stage(
     if reason:
         reporter.say(f"{name}: again, because {reason}")
     _begin(folder, mark, anew=done is not None)
-    forget_peaks()
     start = time.monotonic()
-    with shortages_told(name):
+    with shortages_told(name), watch_memory() as memory:
         outputs = sorted(work(folder))
     seconds = round(time.monotonic() - start, 3)
-    memory = _memory()
     record = {
         "fingerprint": mark,
         **identity,
@@ -127,12 +124,6 @@ def written_before(run: RunDir, name: str, output: str) -> str | None:
 def _noted(run: RunDir, stage: Stage) -> Stage:
     run.costs[stage.name] = {"seconds": stage.seconds, **stage.memory}
     return stage
-
-
-def _memory() -> dict[str, int]:
-    """What :class:`Stage` says of memory, since it was forgotten."""
-    figures = zip(MEMORY, (peak_memory_bytes(), peak_device_memory_bytes()), strict=True)
-    return {name: figure for name, figure in figures if figure is not None}
 
 
 def _begin(folder: Path, mark: str, *, anew: bool) -> None:

@@ -34,7 +34,6 @@ from noisyclean.types import BoolArray, IntArray, StrArray
 
 __all__ = ["OTHER_IMAGES", "TestSet", "Tested", "prepare_test_stage", "split_off_test", "test_model"]
 
-UNKNOWN = -1
 OTHER_IMAGES = "Test on other images."
 PLAIN, MIRRORED = FixedView(), FixedView(flip=True)
 
@@ -134,10 +133,10 @@ def prepare_test_stage(
     usable_N = (store.failure_N == "") & ~is_known_N
     if not usable_N.any():
         raise DataError(f"{test}: all of its images are trained on, or unreadable", hint=OTHER_IMAGES)
-    index = {name: position for position, name in enumerate(prepared.table.classes)}
     names = table.given_label()[listed]
-    label_N: IntArray = np.asarray([index.get(name, UNKNOWN) for name in names], dtype=np.int64)
-    _report_test(test.name, int(usable_N.sum()), len(table), int(is_known_N.sum()), names[label_N == UNKNOWN], reporter)
+    label_N = prepared.table.class_indices(names)
+    others = names[label_N < 0].tolist()
+    _report_test(test.name, int(usable_N.sum()), len(table), int(is_known_N.sum()), others, reporter)
     return TestSet(
         images_NHWI=store.images_NHWI if usable_N.all() else store.images_NHWI[usable_N],
         label_N=label_N[usable_N],

@@ -20,7 +20,6 @@ from noisyclean.types import BoolArray, IntArray, LabelTable, SampleStats
 __all__ = ["baseline_job", "main_job", "pruned_job", "read_truth", "relabelled_job"]
 
 BASELINE = "cross-entropy"
-UNKNOWN = -1
 
 
 def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, judges_by_verified: bool) -> Job:
@@ -86,10 +85,7 @@ def read_truth(path: Path, table: LabelTable) -> IntArray:
     Raises:
         DataError: Rows are missing.
     """
-    names = true_labels(pd.Series(table.image_path_N), path)
-    index = {name: position for position, name in enumerate(table.classes)}
-    truth_N: IntArray = np.asarray([index.get(name, UNKNOWN) for name in names], dtype=np.int64)
-    return truth_N
+    return table.class_indices(true_labels(pd.Series(table.image_path_N), path))
 
 
 def _doubted(stats: SampleStats, table: LabelTable, train_N: BoolArray) -> BoolArray:

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.judge import fair_opinion
 from noisyclean.errors import UsageError
-from noisyclean.ops.pooling import HALF, balance_classes, margins, plausible_shares
+from noisyclean.ops.pooling import HALF_BELIEVED, balance_classes, margins, plausible_shares
 from noisyclean.types import BoolArray, Evidence, FloatArray
 
 CLASSES = ("ant", "bee", "cat")
@@ -114,7 +114,7 @@ def test_both_kinds_of_noise_in_a_long_tail_are_found(is_of_true_class: bool) ->
 
     best = max(precision_at(believed) for believed in (0.0, 0.25, 0.5, 0.75, 1.0))
     found = average_precision_score(is_wrong, stats.p_mislabeled_N)
-    assert found > (best + precision_at(HALF)) / 2 - 0.005
+    assert found > (best + precision_at(HALF_BELIEVED)) / 2 - 0.005
 
 
 def test_probabilities_do_not_tie_and_follow_the_margin() -> None:
