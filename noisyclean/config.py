@@ -102,11 +102,17 @@ class SimCLRConfig:
     epochs: Annotated[int, Range(at_least=0)] = 0
     """0 leaves the stage out."""
     batch: Annotated[int, Range(at_least=4)] = 512
+    """Images in a step; each is compared with all others."""
     lr: Annotated[float, Range(above=0)] = 0.25
+    """Largest rate; one cosine after the warm-up."""
     weight_decay: Annotated[float, Range(at_least=0)] = 1e-4
+    """Of all weights but biases and normalisation."""
     temperature: Annotated[float, Range(above=0)] = 0.5
+    """Of the similarities in NT-Xent."""
     warmup_epochs: Annotated[float, Range(at_least=0)] = 10
+    """Over which the rate rises; a tenth of all epochs at most."""
     projection_dim: Annotated[int, Range(at_least=1)] = 128
+    """Dimensions the loss compares images in."""
     view_side: Annotated[float, Range(above=0, at_most=1)] = 1.0
     """Side of the views, as a share of the images'."""
 
@@ -135,9 +141,11 @@ class ProbeConfig:
     epochs: Annotated[int, Range(at_least=1)] = 32
     """Of each net."""
     batch: Annotated[int, Range(at_least=2)] = 128
+    """Images in a step."""
     lr: Annotated[float, Range(above=0)] = 0.2
     """Peak of the one-cycle schedule."""
     weight_decay: Annotated[float, Range(at_least=0)] = 5e-4
+    """Of all weights but biases and normalisation."""
     mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0
     """Of the Beta distribution mixup draws from; 0 switches mixup off."""
     ema_decay: Annotated[float, Range(at_least=0, below=1)] = 0.99
@@ -171,6 +179,7 @@ class ReportConfig:
     num_cards: Annotated[int, Range(at_least=0)] = 200
     """Worst images shown with a thumbnail."""
     thumbnail_px: Annotated[int, Range(at_least=1)] = 160
+    """Side of a thumbnail."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from noisyclean.errors import UsageError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["Range", "check_ranges", "names_without_range"]
+__all__ = ["Range", "check_ranges", "names_without_range", "ranges"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,10 @@ def check_ranges(stage: str, settings: DataclassInstance) -> None:
     Raises:
         UsageError: Which one, and what it may be.
     """
-    ranges = list(_ranges(type(settings)))
+    declared = list(ranges(type(settings)))
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
-        own = [allowed for name, allowed in ranges if name == item.name]
+        own = [allowed for name, allowed in declared if name == item.name]
         for number in value if isinstance(value, tuple) else (value,):
             broken = [str(allowed) for allowed in own if number not in allowed]
             if isinstance(number, float) and not math.isfinite(number):
@@ -73,11 +73,11 @@ def check_ranges(stage: str, settings: DataclassInstance) -> None:
 
 def names_without_range(kind: type) -> list[str]:
     """Fields of a dataclass that are numbers, or lists of numbers, of which nobody said what they may be."""
-    told = {name for name, _ in _ranges(kind)}
+    told = {name for name, _ in ranges(kind)}
     return [name for name, hint in get_type_hints(kind).items() if _is_number(hint) and name not in told]
 
 
-def _ranges(kind: type) -> Iterator[tuple[str, Range]]:
+def ranges(kind: type) -> Iterator[tuple[str, Range]]:
     """Name and range of each field that has one, of the classes it inherits from too."""
     for base in kind.__mro__:
         for name, hint in inspect.get_annotations(base, eval_str=True).items():

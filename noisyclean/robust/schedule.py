@@ -16,12 +16,15 @@ class Schedule:
     """Counts and rates of a training; a method's settings are these and its own."""
 
     epochs: Annotated[int, Range(at_least=1)]
+    """Passes over the images that are learnt from."""
     batch: Annotated[int, Range(at_least=2)] = 128
+    """Images in a step."""
     lr: Annotated[float, Range(above=0)] = 0.1
     """Largest rate."""
     drop_epochs: Annotated[tuple[int, ...], Range(at_least=0)] = ()
     """A tenth of the rate from each of these on; without any, one cycle."""
     weight_decay: Annotated[float, Range(at_least=0)] = 5e-4
+    """Of all weights but biases and normalisation."""
     is_plain_sgd: bool = False
     """Without Nesterov's correction, and everything decayed."""
     mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0

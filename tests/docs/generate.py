@@ -9,18 +9,22 @@ import typer
 
 from noisyclean.cli.app import app
 from tests.docs.pages import ROOT
+from tests.docs.settings import settings_page
 
 NOTE = "<!-- Written by `python -m tests.docs.generate`; do not edit. -->\n"
 
 
 def command_page() -> str:
     """Every command with its arguments and options."""
-    parts = [NOTE, "# Commands\n"]
+    parts = ["# Commands\n"]
     parts += [_command(name, command) for name, command in _leaves("noisyclean", typer.main.get_command(app))]
     return "\n".join(parts)
 
 
-GENERATED: Mapping[str, Callable[[], str]] = {"commands.md": command_page}
+GENERATED: Mapping[str, Callable[[], str]] = {
+    "commands.md": lambda: f"{NOTE}\n{command_page()}",
+    "settings.md": lambda: f"{NOTE}\n{settings_page()}",
+}
 
 
 def _leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:

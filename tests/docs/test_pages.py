@@ -14,6 +14,7 @@ import noisyclean
 from noisyclean.cli.app import app
 from tests.docs.generate import GENERATED
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, commands, links
+from tests.docs.settings import described, settings_kinds
 
 COMMAND = typer.main.get_command(app)
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -54,3 +55,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_generated_pages_are_up_to_date(name: str) -> None:
     written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
     assert written == GENERATED[name](), "run: python -m tests.docs.generate"
+
+
+@pytest.mark.parametrize(("title", "kind"), settings_kinds())
+def test_settings_say_what_they_are(title: str, kind: type) -> None:
+    assert [name for name, text in described(kind).items() if not text] == [], title

@@ -49,7 +49,9 @@ class MoitSettings(Schedule):
     least_crop_area: Annotated[float, Range(above=0, at_most=1)] = 0.2
     """Least share of an image's area that a strong view keeps; .08 as published."""
     contrast_temperature: Annotated[float, Range(above=0)] = 0.1
+    """Of the similarities in the contrastive loss."""
     projection_dim: Annotated[int, Range(at_least=1)] = 128
+    """Dimensions in which images are compared and neighbours are found."""
     memory_per_class: Annotated[int, Range(at_least=0)] = 200
     """Slots of the memory for each class; 0 keeps none."""
     memory_after: Annotated[int, Range(at_least=0)] = 3
@@ -57,6 +59,8 @@ class MoitSettings(Schedule):
     num_neighbours: Annotated[int, Range(at_least=1)] = 250
     """k of the vote; cut to half the median class size."""
     balance: Balance = "median"
+    """Of each class as many labels are believed as agree in the median, the smallest or the largest one; or all that
+    agree."""
     ssl: Literal["paper", "code"] = "paper"
     """How a pair of a believed and a doubted image is mixed: as the paper has it, or as its published code does."""
     guess: Literal["step", "epoch"] = "step"

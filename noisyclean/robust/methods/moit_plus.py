@@ -37,9 +37,11 @@ class MoitPlusSettings(MoitSettings):
     plus_epochs: Annotated[int, Range(at_least=1)]
     """Epochs of the training on believed labels, after MOIT's own."""
     plus_lr: Annotated[float, Range(above=0)] = 0.001
+    """Largest rate of that training."""
     plus_is_constant: bool = False
     """Keep that rate, as published; else one cycle."""
     plus_mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0
+    """Of the Beta distribution of its mixup; 0 switches it off."""
     bootstrap_after: Annotated[int, Range()] = -1
     """Epochs of this training after which targets are partly the net's own predictions; negative is half of them."""
     bootstrap: Annotated[float, Range(at_least=0, at_most=1)] = 0.8
