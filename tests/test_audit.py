@@ -152,7 +152,9 @@ def test_an_edited_flag_table_is_never_overwritten(cli: Run, shapes: Shapes) -> 
     flagged.write_text(edited, encoding="utf-8-sig")
     audit(cli, shapes)
     assert not (shapes.root / "run" / "flagged.new.csv").exists()
-    audit(cli, shapes, "--set", "score.num_neighbours=9")
+    said = audit(cli, shapes, "--set", "score.num_neighbours=9").stderr
+    assert "flagged.csv: was edited and stays as it is; the new list is flagged.new.csv" in said
+    assert f"next: noisyclean review {shapes.root / 'run'} {shapes.root / 'run' / 'flagged.new.csv'}" in said
     assert flagged.read_text(encoding="utf-8-sig") == edited
     anew = shapes.root / "run" / "flagged.new.csv"
     anew.write_text("edited too")
@@ -162,6 +164,30 @@ def test_an_edited_flag_table_is_never_overwritten(cli: Run, shapes: Shapes) -> 
     assert "flagged.new.csv: was edited; it is kept as flagged.new.earlier.csv" in again.stderr
     assert (shapes.root / "run" / "flagged.new.earlier.csv").read_text() == "edited too"
     assert flagged.read_text(encoding="utf-8-sig") == edited
+
+
+@pytest.mark.parametrize("gone", ["flagged.csv", "preview.png"])
+def test_what_was_taken_away_comes_back_as_it_was(cli: Run, shapes: Shapes, gone: str) -> None:
+    audit(cli, shapes)
+    flagged = (shapes.root / "run" / "flagged.csv").read_bytes()
+    (shapes.root / "run" / gone).unlink()
+    again = audit(cli, shapes)
+    assert f"look: again, because {gone} is gone" in again.stderr
+    assert (shapes.root / "run" / gone).exists()
+    assert (shapes.root / "run" / "flagged.csv").read_bytes() == flagged
+
+
+def test_overwrite_deletes_nothing_where_the_run_cannot_begin(cli: Run, shapes: Shapes) -> None:
+    audit(cli, shapes)
+    run = shapes.root / "run"
+    before = modified(run)
+    assert audit(cli, shapes, "--overwrite", "--set", "probe.lr=-1").exit_code == 2
+    for verb in ("audit", "train"):
+        words = (verb, shapes.images, shapes.labels, "--out", run, "--reuse", run, "--overwrite")
+        refused = cli(*words)
+        assert refused.exit_code == 2
+        assert "is the run that --reuse takes over from" in refused.stderr
+    assert modified(run) == before
 
 
 def test_overwrite_deletes_nothing_of_the_users(cli: Run, shapes: Shapes) -> None:

@@ -10,6 +10,7 @@ import pytest
 from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.budget import decide_audit, decide_training
+from noisyclean.pipeline.costs import UnitCosts, training_seconds
 from noisyclean.pipeline.origin import resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan, refuse_idle_processes
 from tests.conftest import Run, Shapes, write_table
@@ -50,7 +51,7 @@ def test_plans_are_for_the_rows_that_can_be_used(shapes: Shapes) -> None:
 def test_a_training_is_planned_for_the_rows_it_learns_from(shapes: Shapes) -> None:
     rows = list(zip(shapes.names, shapes.given, strict=True))
     few = write_table(shapes.root / "few.csv", [(*row, "train") for row in rows[:60]], ("path", "label", "split"))
-    parted = [(*row, "train" if index < 60 else "test") for index, row in enumerate(rows)]
+    parted = [(*row, "train" if index < 60 else ("test", "val")[index % 2]) for index, row in enumerate(rows)]
     split = write_table(shapes.root / "split.csv", parted, ("path", "label", "split"))
     request, origin = PlanRequest(preset="quick", size=32, device="cpu"), resolve_origin("scratch", None)
     kept, whole = (
@@ -58,6 +59,16 @@ def test_a_training_is_planned_for_the_rows_it_learns_from(shapes: Shapes) -> No
         for file in (few, split)
     )
     assert kept == whole
+
+
+def test_a_training_costs_what_it_learns_from(shapes: Shapes) -> None:
+    rows = list(zip(shapes.names, shapes.given, strict=True))
+    parted = [(*row, ("train", "train", "val", "test")[index % 4]) for index, row in enumerate(rows)]
+    split = read_labels(shapes.images, write_table(shapes.root / "split.csv", parted, ("path", "label", "split")))
+    request = PlanRequest(preset="quick", size=32, device="cpu", overrides={"simclr": {"epochs": 2, "view_side": 1}})
+    plan = decide_training(request, None, resolve_origin("simclr", None), split, num_trainings=lambda _: 1)
+    seconds = training_seconds(plan, split, UnitCosts(decode_s=1, train_s=3, num_features=1), num_trainings=2)
+    assert seconds == {"decode": 240, "pre-train": 180 * 2 * 6, "train": 120 * plan.budget.passes * 2}
 
 
 @pytest.mark.parametrize("verb", ["audit", "train"])

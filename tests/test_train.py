@@ -254,6 +254,8 @@ def test_a_split_column_keeps_test_and_validation_out_of_the_training(cli: Run, 
     done = train(cli, split, "cross-entropy", "--json")
     assert done.json["test"]["num_images"] == 60
     assert done.json["held_out"]["num_images"] == 30
+    with np.load(split.root / "run" / "train-cross-entropy" / "evidence.npz") as arrays:
+        assert "held_out_N" not in arrays, "a split of its own says nothing of the other labels"
     scores = read(split.root / "run" / done.json["scores"])
     assert sum(row["flagged"] == "true" for row in scores) == done.json["num_flagged"]
     assert f"{done.json['num_flagged']} labels are flagged in {split.root / 'run' / done.json['scores']}" in done.stderr

@@ -61,12 +61,12 @@ class Verb(TyperCommand):
             print_error("stopped", "The same command continues.")
             raise typer.Exit(130) from error
         except Exception as error:
+            if os.environ.get("NOISYCLEAN_DEBUG"):
+                raise
             problem = shortage(error)
             if problem is not None:
                 print_error(problem.message, problem.hint)
                 raise typer.Exit(problem.exit_code) from error
-            if os.environ.get("NOISYCLEAN_DEBUG"):
-                raise
             print_error(
                 f"this is a bug in noisyclean: {type(error).__name__}: {error}",
                 "NOISYCLEAN_DEBUG=1 shows where. Nothing is lost: the same command continues.",

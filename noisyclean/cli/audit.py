@@ -51,6 +51,7 @@ def audit(
 ) -> None:
     """Find the mislabelled images, and write what an annotator needs."""
     from noisyclean.pipeline.audit import audit as run_audit
+    from noisyclean.pipeline.rundir import read_run
 
     summary = run_audit(
         images,
@@ -92,8 +93,9 @@ def audit(
         next_command(*same_command(context, without="dry_run"))
     else:
         show_audit(summary)
-        console.print(f"open {out / 'report.html'} to review, or {out / 'flagged.csv'} in a spreadsheet", markup=False)
-        next_command("noisyclean", "review", out, out / "flagged.csv", "--out", "labels.cleaned.csv")
+        flagged = read_run(out).flagged()
+        console.print(f"open {out / 'report.html'} to review, or {flagged} in a spreadsheet", markup=False)
+        next_command("noisyclean", "review", out, flagged, "--out", "labels.cleaned.csv")
     if as_json:
         print_json(summary)
 

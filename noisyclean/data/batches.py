@@ -52,10 +52,7 @@ class Pixels:
 
     def on_device(self, row_B: Tensor) -> Tensor:
         """Row numbers where everything else is, without waiting."""
-        if row_B.device == self.device:
-            return row_B
-        is_pinned = self.device.type == "cuda" and row_B.device.type == "cpu"
-        return (row_B.pin_memory() if is_pinned else row_B).to(self.device, non_blocking=is_pinned)
+        return _bring(row_B, self.device)
 
     def take(self, row_B: Tensor) -> Tensor:
         """uint8 images of rows, on the device, shape (B, H, W, 3); no wait where the rows are :meth:`beside` them."""
@@ -133,8 +130,16 @@ def load_pixels(
     )
 
 
+def _bring(rows: Tensor, device: torch.device) -> Tensor:
+    """Row numbers on a device; the host does not wait for an accelerator to take them."""
+    if rows.device == device:
+        return rows
+    is_pinned = device.type == "cuda" and rows.device.type == "cpu"
+    return (rows.pin_memory() if is_pinned else rows).to(device, non_blocking=is_pinned)
+
+
 class ShuffledBatches:
-    """Full batches of a fresh permutation each epoch, a function of (seed, key, epoch) alone.
+    """Full batches of a fresh permutation each epoch, a function of (seed, key, epoch) alone: drawn on the host.
 
     Args:
         rows_N: Rows to go through, :meth:`~Pixels.beside` the images.
@@ -156,8 +161,8 @@ class ShuffledBatches:
     def rows(self, epoch: int, step: int) -> Tensor:
         """Rows of one batch, shape (B,), beside the images."""
         if epoch != self._epoch:
-            device = self._rows_N.device
-            draw = generator(device, self._seed, *self._key, "order", epoch)
-            self._order_N = self._rows_N[torch.randperm(len(self._rows_N), generator=draw, device=device)]
+            draw = generator(torch.device("cpu"), self._seed, *self._key, "order", epoch)
+            order_N = torch.randperm(len(self._rows_N), generator=draw)
+            self._order_N = self._rows_N[_bring(order_N, self._rows_N.device)]
             self._epoch = epoch
         return self._order_N[step * self.batch : (step + 1) * self.batch]

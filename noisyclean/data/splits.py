@@ -7,7 +7,7 @@ import numpy as np
 from noisyclean.base.randomness import numpy_generator
 from noisyclean.types import BoolArray, IntArray, LabelTable
 
-__all__ = ["TEST_NAMES", "choose_holdout", "rows_of_split", "sample_groups"]
+__all__ = ["TEST_NAMES", "VALIDATION_NAMES", "choose_holdout", "rows_of_split", "sample_groups"]
 
 TEST_NAMES = frozenset({"test", "testing"})
 VALIDATION_NAMES = frozenset({"val", "valid", "validation", "dev"})

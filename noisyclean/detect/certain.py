@@ -9,7 +9,7 @@ import numpy as np
 from noisyclean.detect.fuse import transitions
 from noisyclean.types import CONFLICT, BoolArray, FloatArray, IntArray, NoiseEstimate, SampleStats, StrArray
 
-__all__ = ["OFF_TOPIC", "settle_blanks", "settle_conflicts", "settle_verified"]
+__all__ = ["OFF_TOPIC", "settle_blanks", "settle_conflicts", "settle_transitions", "settle_verified"]
 
 OFF_TOPIC = "off-topic"
 BLANK = 0.05
@@ -69,8 +69,7 @@ def settle_blanks(stats: SampleStats, contrast_N: FloatArray) -> SampleStats:
 def settle_verified(stats: SampleStats, label_N: IntArray, verified_N: BoolArray) -> SampleStats:
     """Pin the labels a reviewer has confirmed or set: right, and never flagged.
 
-    The estimated noise rate loses what these labels had contributed to it, and they count as right in the transitions,
-    from which pictures that show nothing are left out.
+    The estimated noise rate loses what these labels had contributed to it.
 
     Args:
         stats: The verdict so far.
@@ -88,10 +87,19 @@ def settle_verified(stats: SampleStats, label_N: IntArray, verified_N: BoolArray
         issue_N=np.full(len(rows), "", dtype=object),
         reason_N=np.full(len(rows), "", dtype=object),
     )
-    shown_N = pinned.issue_N != OFF_TOPIC
-    transition_CC = transitions(pinned.p_NC[shown_N], label_N[shown_N], pinned.p_mislabeled_N[shown_N])
-    noise = _lowered(stats.noise, float(stats.p_mislabeled_N[rows].sum() / len(label_N)))
-    return replace(pinned, noise=replace(noise, transition_CC=transition_CC))
+    return replace(pinned, noise=_lowered(stats.noise, float(stats.p_mislabeled_N[rows].sum() / len(label_N))))
+
+
+def settle_transitions(stats: SampleStats, label_N: IntArray) -> SampleStats:
+    """Count transitions anew, with all that is certain; pictures that show nothing have no class to be of.
+
+    Args:
+        stats: The verdict, with everything settled.
+        label_N: Given class indices.
+    """
+    shown_N = stats.issue_N != OFF_TOPIC
+    transition_CC = transitions(stats.p_NC[shown_N], label_N[shown_N], stats.p_mislabeled_N[shown_N])
+    return replace(stats, noise=replace(stats.noise, transition_CC=transition_CC))
 
 
 def _replace_rows(stats: SampleStats, rows: IntArray, **values: FloatArray | IntArray | StrArray) -> SampleStats:

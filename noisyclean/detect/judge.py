@@ -109,8 +109,9 @@ def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tu
         return count_if_apart(learnt, against_N), ()
     disagrees_N = log_p_NC.argmax(axis=1) != evidence.label_N
     note = (
-        f"the nets have memorised labels: they contradict {disagrees_N[~held_N].mean():.1%} of those they learnt from "
-        f"and {disagrees_N[held_N].mean():.1%} of the {held_N.sum():,} held out, whose noise rate counts for all"
+        "the nets have memorised labels: they contradict "
+        f"{disagrees_N[~held_N].mean():.1%} of the labels they may know and "
+        f"{disagrees_N[held_N].mean():.1%} of the {held_N.sum():,} held out, whose noise rate counts for all"
     )
     return unseen, (note,)
 

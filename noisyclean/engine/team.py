@@ -110,8 +110,8 @@ def follow(jobs: Mapping[str, Callable[..., object]]) -> None:
         while (called := _hear())[0]:
             name, arguments = called
             known[name](**arguments)
-    except NoisycleanError:
-        return  # The first process found the same and says so.
+    except NoisycleanError as error:  # The first process mostly finds the same, but not what this one alone lacks.
+        sys.stderr.write(f"process {rank}: {error.message}\n")
     finally:
         _part()
 

@@ -35,7 +35,7 @@ from noisyclean.pipeline.rounds import (
     verdicts_mark,
     what_changed,
 )
-from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
+from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside, refuse_own
 from noisyclean.pipeline.unlabelled import Unlabelled, find_unlabelled, unlabelled_stage
 from noisyclean.pipeline.viewing import settle_views
 from noisyclean.registry import plugins
@@ -195,6 +195,7 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
     """Read and check the input, and open the run."""
     earlier = asked.earlier
     if earlier is not None:
+        refuse_own(out, earlier.root)
         options = inherit_options(earlier, asked.options, reporter)
         asked = replace(asked, options=options, request=inherit_request(earlier, asked.request, reporter))
     ingested = _read(asked.images, asked.labels, asked.options, earlier, reporter)
@@ -204,6 +205,8 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         num = len(_others(asked, ingested))
         return estimate(ingested, asked.request, out=out, reporter=reporter, num_unlabelled=num)
     check_files(ingested, asked.request)
+    if overwrite:
+        _decide(asked, ingested)  # what cannot work is refused before anything is deleted
     with open_run(out, overwrite=overwrite, reporter=reporter) as run:
         inputs = {"labels": ingested.table.fingerprint, "images": ingested.files_fingerprint}
         if earlier is not None:
@@ -233,22 +236,26 @@ def _others(asked: _Asked, ingested: Ingested) -> list[str]:
     return find_unlabelled(asked.images, ingested) if asked.request.use_unlabelled else []
 
 
+def _decide(asked: _Asked, ingested: Ingested) -> Plan:
+    """Decide the plan."""
+    return decide_audit(asked.request, ingested, num_unlabelled=len(_others(asked, ingested)))
+
+
 def _run(run: RunDir, ingested: Ingested, asked: _Asked, inputs: dict[str, str], reporter: Reporter) -> dict[str, Any]:
     """All stages, in order."""
     request, earlier = asked.request, asked.earlier
-    others = _others(asked, ingested)
-    decided = partial(decide_audit, request, ingested, num_unlabelled=len(others))
-    plan = settle_plan(run.root / "plan.json", request, decided, Plan.from_json)
+    plan = settle_plan(run.root / "plan.json", request, partial(_decide, asked, ingested), Plan.from_json)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
     stores = [] if earlier is None else [stored_images(earlier.run)]
     prepared = prepare_stage(run, ingested, plan, inputs=inputs, reporter=reporter, cache=asked.cache, stores=stores)
     plan = settle_views(plan, prepared, reporter=reporter)
     keep_plan(run.root / "plan.json", plan.to_json())
-    carried = carry_over(earlier, prepared, plan, reporter=reporter)
     unlabelled = None
     if request.use_unlabelled:
+        others = _others(asked, ingested)
         unlabelled = unlabelled_stage(run, others, prepared.content_N.tolist(), plan, reporter=reporter)
+    carried = carry_over(earlier, prepared, plan, unlabelled=unlabelled, reporter=reporter)
     learned = _learn(run, ingested, prepared, carried, request, plan, reporter, unlabelled)
     scored = score_stage(run, prepared, learned, plan, reporter=reporter)
     compare = None if earlier is None else partial(what_changed, earlier, run, prepared, carried)

@@ -12,9 +12,8 @@ from typing import TypeVar
 
 from noisyclean.config import Plan
 from noisyclean.data.ingest import Ingested, select_rows
-from noisyclean.data.splits import TEST_NAMES, rows_of_split
 from noisyclean.errors import UsageError
-from noisyclean.pipeline.costs import Stopwatch, audit_seconds, training_seconds
+from noisyclean.pipeline.costs import Stopwatch, audit_seconds, learnt_rows, training_seconds
 from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan, refuse_idle_processes
 from noisyclean.pipeline.training_plan import TrainPlan, decide_train_plan
@@ -103,8 +102,7 @@ def decide_training(
     Raises:
         UsageError: Not even ``quick`` fits, or a setting that cannot work.
     """
-    is_learnt_N = (ingested.problem_N == "") & ~rows_of_split(ingested.table, TEST_NAMES)
-    table = _rows_to_plan_for(ingested.table, is_learnt_N)
+    table = _rows_to_plan_for(ingested.table, learnt_rows(ingested))
 
     def decide(request: PlanRequest) -> TrainPlan:
         plan = decide_train_plan(request, method, origin, table, num_unlabelled=num_unlabelled)
@@ -118,7 +116,7 @@ def decide_training(
 
     def seconds(plan: TrainPlan) -> float:
         num = num_trainings(plan)
-        return sum(training_seconds(plan, ingested.num_usable, costs, num_trainings=num).values())
+        return sum(training_seconds(plan, ingested, costs, num_trainings=num).values())
 
     sized = replace(request, size=first.base.prepare.size_px)
     return _best_that_fits(sized, first, decide, seconds, request.budget_s, way_out="--set budget.passes=N trains less")

@@ -15,11 +15,13 @@ from noisyclean.base.runtime import choose_runtime, use_threads
 from noisyclean.config import Plan
 from noisyclean.data.decode import UnreadableImage, decode
 from noisyclean.data.ingest import Ingested
+from noisyclean.data.splits import TEST_NAMES, VALIDATION_NAMES, rows_of_split
 from noisyclean.pipeline.plan import EVALUATION_SHARE, evaluation_epochs
 from noisyclean.pipeline.preparing import pixel_mapping
 from noisyclean.pipeline.training_plan import TrainPlan
+from noisyclean.types import BoolArray
 
-__all__ = ["Stopwatch", "UnitCosts", "audit_seconds", "training_seconds"]
+__all__ = ["Stopwatch", "UnitCosts", "audit_seconds", "learnt_rows", "training_seconds"]
 
 TIMED_IMAGES = 32
 LEAST_TIMES = 5
@@ -82,24 +84,32 @@ def audit_seconds(plan: Plan, num: int, costs: UnitCosts) -> dict[str, float]:
     }
 
 
-def training_seconds(plan: TrainPlan, num: int, costs: UnitCosts, *, num_trainings: int) -> dict[str, float]:
+def learnt_rows(ingested: Ingested) -> BoolArray:
+    """Rows that a robust training learns from: those that can be used and are of no split that judges or selects."""
+    learnt_N: BoolArray = (ingested.problem_N == "") & ~rows_of_split(ingested.table, TEST_NAMES | VALIDATION_NAMES)
+    return learnt_N
+
+
+def training_seconds(plan: TrainPlan, ingested: Ingested, costs: UnitCosts, *, num_trainings: int) -> dict[str, float]:
     """Seconds of a robust training's decoding, pre-training and training.
 
     A published schedule decides its steps while it runs, so ``--preset paper`` has no seconds of training.
 
     Args:
         plan: The plan.
-        num: Usable images.
+        ingested: The table.
         costs: What the parts take.
         num_trainings: Trainings of one budget beside each other.
     """
-    num_all, pass_s = num + plan.base.num_unlabelled, costs.train_s / TRAINING_PASSES
+    usable_N, num_learnt = ingested.problem_N == "", int(learnt_rows(ingested).sum())
+    num_seen = int((usable_N & ~rows_of_split(ingested.table, TEST_NAMES)).sum()) + plan.base.num_unlabelled
+    pass_s = costs.train_s / TRAINING_PASSES
     seconds = {
-        "decode": num_all * costs.decode_s,
-        "pre-train": num_all * plan.base.simclr.epochs * plan.base.simclr.passes_an_epoch * pass_s,
+        "decode": (int(usable_N.sum()) + plan.base.num_unlabelled) * costs.decode_s,
+        "pre-train": num_seen * plan.base.simclr.epochs * plan.base.simclr.passes_an_epoch * pass_s,
     }
     if plan.base.preset != "paper":
-        seconds["train"] = num * plan.budget.passes * num_trainings * pass_s
+        seconds["train"] = num_learnt * plan.budget.passes * num_trainings * pass_s
     return seconds
 
 

@@ -14,7 +14,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import use_threads
 from noisyclean.config import Plan, ScoreConfig
 from noisyclean.data.contrast import contrasts
-from noisyclean.detect.certain import settle_blanks, settle_conflicts, settle_verified
+from noisyclean.detect.certain import settle_blanks, settle_conflicts, settle_transitions, settle_verified
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.signal import signals
 from noisyclean.pipeline.learning import Learned
@@ -70,7 +70,9 @@ def settle_certain(stats: SampleStats, prepared: Prepared) -> SampleStats:
         reason_N=conflicts.reason_N,
     )
     stats = settle_blanks(stats, contrasts(prepared.images_NHWI))
-    return stats if table.verified_N is None else settle_verified(stats, table.label_N, table.verified_N)
+    if table.verified_N is not None:
+        stats = settle_verified(stats, table.label_N, table.verified_N)
+    return settle_transitions(stats, table.label_N)
 
 
 def apply_signals(evidence: Evidence, config: ScoreConfig, *, device: torch.device) -> dict[str, SignalScore]:

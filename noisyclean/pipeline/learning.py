@@ -18,7 +18,7 @@ from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, TakenOver, run_stage
-from noisyclean.pipeline.unlabelled import Unlabelled
+from noisyclean.pipeline.unlabelled import UNLABELLED, Unlabelled
 from noisyclean.types import BoolArray, Evidence, FloatArray
 
 __all__ = ["Learned", "pretrain_stage", "probe_stage"]
@@ -65,7 +65,7 @@ def pretrain_stage(
     settings = training_settings(plan) | {"simclr": asdict(plan.simclr)}
     inputs = {"prepare": prepared.stage.fingerprint}
     if unlabelled is not None:
-        inputs[unlabelled.stage.name] = unlabelled.stage.fingerprint
+        inputs[UNLABELLED] = unlabelled.mark
     return run_stage(run, "pretrain", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
 
 

@@ -17,7 +17,7 @@ from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import EDITABLE, FLAGGED, RunDir
-from noisyclean.pipeline.stage import run_stage
+from noisyclean.pipeline.stage import run_stage, undo_stage
 from noisyclean.pipeline.viewing import write_preview
 from noisyclean.report.flags import flag_table, to_csv
 from noisyclean.types import Evidence
@@ -30,7 +30,8 @@ WORD = "preliminary: "
 def look_stage(run: RunDir, prepared: Prepared, embedded: Embedded, plan: Plan, *, reporter: Reporter) -> None:
     """Write ``preview.png``, and a ``flagged.csv`` of what the left-out classifier suspects, marked as preliminary.
 
-    Contradictions of the table, which are certain, come first. The report replaces the list unless a person edited it.
+    Contradictions of the table, which are certain, come first. The report is written again after it, and replaces the
+    list unless a person edited it.
     """
     table = prepared.table
 
@@ -47,7 +48,7 @@ def look_stage(run: RunDir, prepared: Prepared, embedded: Embedded, plan: Plan, 
         reporter.say(f"a first, preliminary list of {int(stats.flagged_N.sum()):,} images: {written}")
         return [written, run.root / "preview.png"]
 
-    run_stage(
+    stage = run_stage(
         run,
         "look",
         work,
@@ -56,3 +57,5 @@ def look_stage(run: RunDir, prepared: Prepared, embedded: Embedded, plan: Plan, 
         reporter=reporter,
         may_be_edited=EDITABLE,
     )
+    if not stage.was_done:
+        undo_stage(run, "report")

@@ -26,6 +26,7 @@ from noisyclean.ops.pooling import margins
 from noisyclean.pipeline.finished import FinishedRun, weight_files
 from noisyclean.pipeline.preparing import Prepared, stored_images
 from noisyclean.pipeline.stage import DONE, TakenOver
+from noisyclean.pipeline.unlabelled import UNLABELLED, Unlabelled
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["NORMALISATION", "Carried", "Matched", "carry_over", "carry_record", "match_rows", "take_pretraining"]
@@ -60,7 +61,14 @@ class Carried:
     """Whether a known image has another label now."""
 
 
-def carry_over(finished: FinishedRun | None, prepared: Prepared, plan: Plan, *, reporter: Reporter) -> Carried:
+def carry_over(
+    finished: FinishedRun | None,
+    prepared: Prepared,
+    plan: Plan,
+    *,
+    unlabelled: Unlabelled | None = None,
+    reporter: Reporter,
+) -> Carried:
     """Decide what of an earlier run still holds, and say so."""
     if finished is None:
         everything, nothing = np.ones(len(prepared.table), dtype=bool), np.zeros(len(prepared.table), dtype=bool)
@@ -70,8 +78,8 @@ def carry_over(finished: FinishedRun | None, prepared: Prepared, plan: Plan, *, 
         reporter.say("reuse: decoded images alone are taken over, because not both runs train nets")
         return Carried(None, None, matched.is_new_N, matched.changed_N)
     return Carried(
-        pretraining=_take_pretraining(finished, plan, matched),
-        evidence=_take_evidence(finished, prepared, plan, matched, reporter=reporter),
+        pretraining=_take_pretraining(finished, plan, matched, unlabelled),
+        evidence=_take_evidence(finished, prepared, plan, matched, unlabelled, reporter=reporter),
         is_new_N=matched.is_new_N,
         changed_N=matched.changed_N,
     )
@@ -95,7 +103,13 @@ def match_rows(finished: FinishedRun, prepared: Prepared) -> Matched:
 
 
 def take_pretraining(
-    finished: FinishedRun, prepared: Prepared, plan: Plan, *, tested: Sequence[str], reporter: Reporter
+    finished: FinishedRun,
+    prepared: Prepared,
+    plan: Plan,
+    *,
+    tested: Sequence[str],
+    unlabelled: Unlabelled | None,
+    reporter: Reporter,
 ) -> TakenOver | None:
     """An earlier run's pre-training, where it still holds for these images and this plan.
 
@@ -104,19 +118,22 @@ def take_pretraining(
         prepared: The images trained on.
         plan: The plan.
         tested: SHA-256 of the images to judge by, none of which may have been pre-trained on.
+        unlabelled: Other images to pre-train on.
         reporter: Hears why it is not taken over.
     """
-    taken = _take_pretraining(finished, plan, match_rows(finished, prepared))
+    taken = _take_pretraining(finished, plan, match_rows(finished, prepared), unlabelled)
     if taken is not None and not set(open_store(stored_images(finished.run)).content_N).isdisjoint(tested):
         reporter.say("reuse: the pre-training is done again, because images to test on were pre-trained on")
         return None
     return taken
 
 
-def _take_pretraining(finished: FinishedRun, plan: Plan, matched: Matched) -> TakenOver | None:
+def _take_pretraining(
+    finished: FinishedRun, plan: Plan, matched: Matched, unlabelled: Unlabelled | None
+) -> TakenOver | None:
     """The earlier run's pre-training, where its settings are the same and most images were there."""
     folder = finished.run.stage_folder("pretrain")
-    is_same = _learns_alike(finished.plan, plan) and _pretrains_alike(finished.plan, plan)
+    is_same = _learns_alike(finished.plan, plan) and _pretrains_alike(finished, plan, unlabelled)
     if not (folder / DONE).exists() or not is_same or matched.is_new_N.mean() > plan.reuse.retrain_above:
         return None
 
@@ -127,10 +144,16 @@ def _take_pretraining(finished: FinishedRun, plan: Plan, matched: Matched) -> Ta
 
 
 def _take_evidence(
-    finished: FinishedRun, prepared: Prepared, plan: Plan, matched: Matched, *, reporter: Reporter
+    finished: FinishedRun,
+    prepared: Prepared,
+    plan: Plan,
+    matched: Matched,
+    unlabelled: Unlabelled | None,
+    *,
+    reporter: Reporter,
 ) -> TakenOver | None:
     """The earlier run's evidence, carried over to the rows as they are now; None where training must be done again."""
-    reason = _why_train_again(finished, prepared, plan, matched)
+    reason = _why_train_again(finished, prepared, plan, matched, unlabelled)
     num_changed, num_new = int(matched.changed_N.sum()), int(matched.is_new_N.sum())
     counts = f"{num_changed:,} labels changed, {num_new:,} images are new"
     if reason:
@@ -179,11 +202,13 @@ def _normalisation(record: Mapping[str, FloatArray], finished: FinishedRun) -> d
     return {name: np.asarray(value, dtype=np.float32) for name, value in values}
 
 
-def _why_train_again(finished: FinishedRun, prepared: Prepared, plan: Plan, matched: Matched) -> str:
+def _why_train_again(
+    finished: FinishedRun, prepared: Prepared, plan: Plan, matched: Matched, unlabelled: Unlabelled | None
+) -> str:
     share = float((matched.changed_N | matched.is_new_N).mean())
     if not _learns_alike(finished.plan, plan) or finished.plan.probe != plan.probe:
         return "settings changed"
-    if not _pretrains_alike(finished.plan, plan):
+    if not _pretrains_alike(finished, plan, unlabelled):
         return "the pre-training changed"
     if finished.classes != prepared.table.classes:
         return "the classes changed"
@@ -206,11 +231,14 @@ def _learns_alike(before: Plan, now: Plan) -> bool:
     )
 
 
-def _pretrains_alike(before: Plan, now: Plan) -> bool:
-    """Whether both plans pre-train with the same settings on as many images, or neither pre-trains at all."""
-    if not before.simclr.epochs and not now.simclr.epochs:
+def _pretrains_alike(finished: FinishedRun, now: Plan, unlabelled: Unlabelled | None) -> bool:
+    """Whether both pre-train with the same settings and the same unlabelled images, or neither pre-trains at all."""
+    if not finished.plan.simclr.epochs and not now.simclr.epochs:
         return True
-    return before.simclr == now.simclr and before.num_unlabelled == now.num_unlabelled
+    done = finished.run.stage_folder("pretrain") / DONE
+    before = read_json(done)["inputs"].get(UNLABELLED) if done.exists() else None
+    mark = None if unlabelled is None else unlabelled.mark
+    return finished.plan.simclr == now.simclr and before == mark
 
 
 def _look_at_new(

@@ -16,7 +16,7 @@ from noisyclean.base.shortage import shortages_told
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.trail import TRAIL, WRITTEN
 
-__all__ = ["EDITABLE", "FLAGGED", "RunDir", "open_run", "read_run", "refuse_inside"]
+__all__ = ["EDITABLE", "FLAGGED", "RunDir", "open_run", "read_run", "refuse_inside", "refuse_own"]
 
 IDENTITY = "run.json"
 LOCK = ".lock"
@@ -77,15 +77,21 @@ class RunDir:
         described: dict[str, Any] = read_json(self.root / IDENTITY)["describe"]
         return described
 
+    def flagged(self) -> Path:
+        """The list that a finished audit wrote last; where ``flagged.csv`` was edited, the one beside it."""
+        outputs: dict[str, Any] = read_json(self.root / "report" / "done.json")["outputs"]
+        return self.root / next(name for name in outputs if name in EDITABLE)
+
     def write_flagged(self, temporary: Path, *, reporter: Reporter) -> Path:
         """Move a finished list to ``flagged.csv``; if the one there was edited, to ``flagged.new.csv`` beside it.
 
         Args:
             temporary: The finished list.
-            reporter: Hears where an edited ``flagged.new.csv`` went.
+            reporter: Hears which of them were edited, and where they are.
         """
         target = self.root / FLAGGED
         if _is_edited(target) and sha256_file(target) != sha256_file(temporary):
+            reporter.warn(f"{target}: was edited and stays as it is; the new list is {FLAGGED_ANEW} beside it")
             target = self.root / FLAGGED_ANEW
             if _is_edited(target):
                 _move_aside(target, "was edited", reporter)
@@ -147,6 +153,16 @@ def refuse_inside(images: Path, out: Path, option: str = "--out") -> None:
         raise UsageError(
             f"{option} {out}: lies inside IMAGES ({images}), which is never written to", hint="Name a place outside it."
         )
+
+
+def refuse_own(out: Path, earlier: Path) -> None:
+    """A run does not take over from itself.
+
+    Raises:
+        UsageError: ``out`` is the earlier run.
+    """
+    if out.resolve() == earlier.resolve():
+        raise UsageError(f"--out {out}: is the run that --reuse takes over from", hint="Give a new --out.")
 
 
 def _leave_as_found(root: Path, *, was_there: bool) -> None:

@@ -242,7 +242,7 @@ def _judge(finished: FinishedRun, table: LabelTable, seen: _Seen) -> SampleStats
         reason_N=np.full(len(table), "", dtype=object),
         signals={
             "logit_margin": SignalScore(raw_N=margin_N, suspicion_N=squash(margin_N)),
-            "knn_disagreement": SignalScore(raw_N=against_N, suspicion_N=against_N / MOST_AGAINST),
+            "knn_disagreement": SignalScore(raw_N=against_N, suspicion_N=np.minimum(against_N / MOST_AGAINST, 1)),
         },
         noise=NoiseEstimate(rate=rate, low=rate, high=rate, transition_CC=np.eye(table.num_classes)),
     )

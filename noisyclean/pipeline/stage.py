@@ -23,7 +23,7 @@ from noisyclean.base.memory import MEMORY, watch_memory
 from noisyclean.base.shortage import shortages_told
 from noisyclean.pipeline.rundir import RunDir
 
-__all__ = ["DONE", "Stage", "TakenOver", "run_stage", "stage_outputs", "written_before"]
+__all__ = ["DONE", "Stage", "TakenOver", "run_stage", "stage_outputs", "undo_stage", "written_before"]
 
 BEGUN = "begun.json"
 DONE = "done.json"
@@ -107,6 +107,15 @@ def run_stage(
     }
     write_json(folder / DONE, record)
     return _noted(run, Stage(name, folder, mark, seconds, memory, was_done=False))
+
+
+def undo_stage(run: RunDir, name: str) -> None:
+    """Let a finished stage work again, because what it wrote was replaced."""
+    folder = run.stage_folder(name)
+    done = _read(folder / DONE)
+    if done is not None:
+        write_json(folder / BEGUN, {"fingerprint": done["fingerprint"], "outputs": done["outputs"]})
+        (folder / DONE).unlink()
 
 
 def stage_outputs(run: RunDir, name: str) -> list[Path]:

@@ -25,7 +25,7 @@ from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
 from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, stored_images, warn_before_decoding
 from noisyclean.pipeline.reuse import take_pretraining
 from noisyclean.pipeline.rounds import inherit_options, inherit_request, pin_verdicts, verdicts_mark
-from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside
+from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside, refuse_own
 from noisyclean.pipeline.starting import Start, start_stage
 from noisyclean.pipeline.testing import TestSet, prepare_test_stage, split_off_test
 from noisyclean.pipeline.training import train_stage
@@ -215,14 +215,17 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
     if asked.method is not None and asked.truth is None and methods.get(asked.method).needs_truth:
         raise UsageError(f"--method {asked.method} needs the true labels", hint="Give --truth TRUTH.csv.")
     if asked.earlier is not None:
+        refuse_own(out, asked.earlier.root)
         options, request = _as_audited(asked.earlier, asked.options, asked.request, reporter)
         asked = replace(asked, options=options, request=request)
     ingested = _read(asked, reporter)
     if dry_run:
         stopwatch = Stopwatch(ingested)
-        plan = _decide(asked, ingested, num_unlabelled=len(_others(asked, ingested)), stopwatch=stopwatch)
+        plan = _decide(asked, ingested, stopwatch=stopwatch)
         count = _num_trainings(asked, plan)
         return estimate_training(ingested, plan, out=out, num_trainings=count, stopwatch=stopwatch, reporter=reporter)
+    if overwrite:
+        _decide(asked, ingested)  # what cannot work is refused before anything is deleted
     with open_run(out, overwrite=overwrite, reporter=reporter) as run:
         return _run(run, asked, ingested, _claim(run, asked, ingested), reporter)
 
@@ -265,14 +268,14 @@ def _others(asked: _Asked, ingested: Ingested) -> list[str]:
     return find_unlabelled(asked.images, ingested, but=tested)
 
 
-def _decide(asked: _Asked, ingested: Ingested, *, num_unlabelled: int, stopwatch: Stopwatch | None = None) -> TrainPlan:
+def _decide(asked: _Asked, ingested: Ingested, *, stopwatch: Stopwatch | None = None) -> TrainPlan:
     """Decide the plan."""
     return decide_training(
         asked.request,
         asked.method,
         asked.origin,
         ingested,
-        num_unlabelled=num_unlabelled,
+        num_unlabelled=len(_others(asked, ingested)),
         num_trainings=functools.partial(_num_trainings, asked),
         stopwatch=stopwatch,
     )
@@ -300,8 +303,7 @@ def _make_ready(
     run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str], reporter: Reporter
 ) -> tuple[TrainPlan, Prepared, TestSet | None, Start]:
     """The plan, the images to train on and to judge by, and what the nets start from."""
-    others = _others(asked, ingested)
-    decide = functools.partial(_decide, asked, ingested, num_unlabelled=len(others))
+    decide = functools.partial(_decide, asked, ingested)
     plan = settle_plan(run.root / "plan.json", asked.request, decide, TrainPlan.from_json, method=asked.method)
     for name, reason in plan.reasons.items():
         reporter.say(f"{name}: {reason}")
@@ -316,11 +318,14 @@ def _make_ready(
     plan = replace(plan, base=settle_views(plan.base, prepared, reporter=reporter))
     keep_plan(run.root / "plan.json", plan.to_json())
     tested = () if test is None else test.content_N.tolist()
-    taken = None
-    if asked.earlier is not None:
-        taken = take_pretraining(asked.earlier, prepared, plan.base, tested=tested, reporter=reporter)
     unlabelled = None
     if asked.request.use_unlabelled:
-        unlabelled = unlabelled_stage(run, others, [*everything.content_N, *tested], plan.base, reporter=reporter)
+        known = [*everything.content_N, *tested]
+        unlabelled = unlabelled_stage(run, _others(asked, ingested), known, plan.base, reporter=reporter)
+    taken = None
+    if asked.earlier is not None:
+        taken = take_pretraining(
+            asked.earlier, prepared, plan.base, tested=tested, unlabelled=unlabelled, reporter=reporter
+        )
     start = start_stage(run, asked.origin, prepared, plan.base, reporter=reporter, instead=taken, unlabelled=unlabelled)
     return plan, prepared, test, start

@@ -20,6 +20,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import training_views
 from noisyclean.data.batches import Pixels
+from noisyclean.data.splits import VALIDATION_NAMES, rows_of_split
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.loop import fit
 from noisyclean.engine.tensorboard import tensorboard_writer
@@ -59,8 +60,7 @@ class Job:
     train_N: BoolArray
     """Rows to train on."""
     held_out_N: BoolArray
-    """Rows kept out by chance or by the table's split, not for what their labels are: they select an epoch and tell
-    memorised labels from recognised ones."""
+    """Rows kept out by chance or by the table's split, not for what their labels are: they select an epoch."""
     truth_N: IntArray | None = None
     """True classes, for oracles."""
 
@@ -163,7 +163,8 @@ def _train(
         after_epoch=tell_all,
     )
     _write_metrics(folder / METRICS, job.name, history)
-    evidence = replace(method.evidence(), held_out_N=job.held_out_N)
+    is_named = rows_of_split(prepared.table, VALIDATION_NAMES).any()  # a split of its own may be cleaner, or harder
+    evidence = replace(method.evidence(), held_out_N=None if is_named else job.held_out_N)
     outputs = _save(folder, watched, method, pixels, evidence)
     checkpoint.discard()
     return outputs

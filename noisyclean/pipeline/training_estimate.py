@@ -45,7 +45,7 @@ def estimate_training(
     num, num_classes = int(usable_N.sum()), ingested.table.num_classes
     costs = stopwatch.unit_costs(plan.base)
     num_features = costs.num_features
-    seconds = training_seconds(plan, num, costs, num_trainings=num_trainings)
+    seconds = training_seconds(plan, ingested, costs, num_trainings=num_trainings)
     count_C = np.bincount(ingested.table.label_N[usable_N], minlength=num_classes)
     pixels_bytes = 3 * num * plan.base.prepare.size_px**2
     row_bytes = ROW_BYTES + 8 * (num_features + 4 * num_classes)

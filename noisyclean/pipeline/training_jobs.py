@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from noisyclean.data.splits import choose_holdout
+from noisyclean.data.splits import VALIDATION_NAMES, choose_holdout, rows_of_split
 from noisyclean.errors import DataError
 from noisyclean.pipeline.evaluate import true_labels
 from noisyclean.pipeline.preparing import Prepared
@@ -57,7 +57,8 @@ def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, j
 
 def baseline_job(prepared: Prepared, main: Job, plan: TrainPlan) -> Job:
     """Cross-entropy with mixup and a weight average, at the main training's budget, on the same rows."""
-    facts = budget_facts(plan, len(prepared.table), prepared.table.num_classes)
+    num_learnt = int((~rows_of_split(prepared.table, VALIDATION_NAMES)).sum())
+    facts = budget_facts(plan, num_learnt, prepared.table.num_classes)
     settings, _ = methods.get(BASELINE).plan(plan.base.preset, facts)
     return replace(main, name=BASELINE, method=BASELINE, settings=settings, truth_N=None)
 

@@ -21,7 +21,10 @@ from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage
 from noisyclean.types import BoolArray
 
-__all__ = ["Unlabelled", "find_unlabelled", "unlabelled_stage"]
+__all__ = ["UNLABELLED", "Unlabelled", "find_unlabelled", "unlabelled_stage"]
+
+UNLABELLED = "unlabelled images"
+"""What a stage calls them among its inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,11 @@ class Unlabelled:
     store: Path
     kept_L: BoolArray
     """Which of them can be used: readable, and no copy of a listed one."""
+
+    @property
+    def mark(self) -> str:
+        """Fingerprint of those that can be used."""
+        return fingerprint(open_store(self.store).content_N[self.kept_L].tolist())
 
 
 def find_unlabelled(images: Path, ingested: Ingested, *, but: Iterable[str] = ()) -> list[str]:

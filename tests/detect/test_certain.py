@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_softmax
 
-from noisyclean.detect.certain import OFF_TOPIC, settle_blanks, settle_conflicts, settle_verified
+from noisyclean.detect.certain import OFF_TOPIC, settle_blanks, settle_conflicts, settle_transitions, settle_verified
 from noisyclean.detect.fuse import fuse
 from noisyclean.types import Evidence, SampleStats
 
@@ -55,6 +55,7 @@ def test_suggestions_are_never_more_probable_than_errors() -> None:
 def test_verified_labels_are_right_in_the_transitions_too() -> None:
     before = judged()
     settled = settle_verified(settle_blanks(before, np.where(np.arange(60) == 1, 0.0, 40.0)), LABEL, LABEL == 0)
+    settled = settle_transitions(settled, LABEL)
     assert before.noise.transition_CC[0, 1] > 0.001
     np.testing.assert_allclose(settled.noise.transition_CC[0], [1, 0], atol=1e-9)
     right = before.p_mislabeled_N[(LABEL == 1) & (np.arange(60) != 1)].mean()

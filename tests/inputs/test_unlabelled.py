@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from noisyclean.data.journal import open_store
 from noisyclean.data.store import build_store
 from noisyclean.pipeline.fitting import TrainingSet
 from noisyclean.pipeline.stage import Stage
-from noisyclean.pipeline.unlabelled import Unlabelled
+from noisyclean.pipeline.unlabelled import UNLABELLED, Unlabelled
 from tests.inputs.conftest import LABELS, NAMES, Case, rows_of
 
 PRETRAINED = ("--set", "simclr.epochs=1", "--set", "simclr.batch=4", "--use-unlabelled")
@@ -49,7 +50,7 @@ def test_other_images_are_pre_trained_on_and_never_judged(case: Case) -> None:
     assert scored(run) == list(NAMES)
     assert read_json(run / "plan.json")["plan"]["num_unlabelled"] == 4
     assert len(open_store(run / "prepare-unlabelled").content_N) == 4
-    assert "prepare-unlabelled" in read_json(run / "pretrain" / "done.json")["inputs"]
+    assert UNLABELLED in read_json(run / "pretrain" / "done.json")["inputs"]
     again = case.audit(labels, *PRETRAINED, "--json")
     assert again.json == read_json(run / "summary.json")
 
@@ -118,3 +119,20 @@ def test_the_plan_counts_them(case: Case) -> None:
     ]
     assert steps[1] == pytest.approx(steps[0], rel=0.01)
     assert both.json["plan"]["num_unlabelled"] == 12
+
+
+def test_a_round_takes_over_what_was_pre_trained_on_the_same_images_alone(case: Case) -> None:
+    add_pictures(case, "more/a.png", "more/b.png")
+    labels = case.table(rows_of())
+    assert case.audit(labels, *PRETRAINED).exit_code == 0
+    reused = ("--reuse", case.root / "run", "--use-unlabelled")
+    assert (
+        "the networks are not trained again"
+        in case.cli("audit", case.images, labels, "--out", case.root / "same", *reused).stderr
+    )
+    others = case.root / "others"
+    shutil.copytree(case.images, others)
+    Image.fromarray(np.full((16, 16, 3), 7, dtype=np.uint8)).save(others / "more" / "b.png")
+    done = case.cli("audit", others, labels, "--out", case.root / "next", *reused)
+    assert "the networks are trained again, because the pre-training changed" in done.stderr
+    assert "simclr:" in done.stderr
