@@ -57,6 +57,6 @@ def test_generated_pages_are_up_to_date(name: str) -> None:
     assert written == GENERATED[name](), "run: python -m tests.docs.generate"
 
 
-@pytest.mark.parametrize(("title", "kind"), settings_kinds())
+@pytest.mark.parametrize(("title", "kind"), list(settings_kinds()))
 def test_settings_say_what_they_are(title: str, kind: type) -> None:
     assert [name for name, text in described(kind).items() if not text] == [], title
