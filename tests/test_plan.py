@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.errors import UsageError
@@ -27,6 +28,44 @@ def test_views_are_small_where_every_pass_counts_and_any_size_will_do(
     plan = decide_plan(PlanRequest(preset=preset, backbone=backbone, size=32, device="cpu"), table)
     assert plan.simclr.view_side == view_side
     assert ("views of 0.75 times" in plan.reasons["simclr"]) == (view_side < 1 and preset == "thorough")
+
+
+@pytest.fixture
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan is made as on a machine with one; nothing is computed there."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+
+
+@pytest.mark.usefixtures("accelerator")
+@pytest.mark.parametrize(("size", "backbone"), [(32, "noisyclean_resnet18"), (224, "resnet18")])
+def test_an_audit_on_an_accelerator(shapes: Shapes, size: int, backbone: str) -> None:
+    table = read_labels(shapes.images, shapes.labels).table
+    plan = decide_plan(PlanRequest(size=size), table)
+    assert (plan.device, plan.dtype, plan.backbone) == ("cuda", "bfloat16", backbone)
+    assert plan.simclr.epochs > 0
+    assert plan.simclr.view_side == 1
+    longer = decide_plan(PlanRequest(size=size, preset="thorough"), table)
+    assert longer.simclr.epochs == 2 * plan.simclr.epochs
+    assert longer.probe.num_nets > plan.probe.num_nets
+
+
+@pytest.mark.usefixtures("accelerator")
+@pytest.mark.parametrize("preset", ["quick", "standard", "thorough", "paper"])
+def test_a_training_on_an_accelerator(shapes: Shapes, preset: str) -> None:
+    labels = read_labels(shapes.images, shapes.labels)
+    request, origin = PlanRequest(size=32, preset=preset), resolve_origin("simclr", None)
+    plan, on_cpu = (
+        decide_training(asked, "dividemix", origin, labels, num_trainings=lambda _: 1)
+        for asked in (request, replace(request, device="cpu"))
+    )
+    by_default = decide_training(request, None, origin, labels, num_trainings=lambda _: 1)
+    assert by_default.method == "dividemix", "cross-entropy wins on a CPU alone"
+    assert plan.base.device == "cuda"
+    assert plan.base.simclr.epochs >= on_cpu.base.simclr.epochs
+    assert plan.budget.passes >= on_cpu.budget.passes
+    assert (plan.robust == on_cpu.robust) == (preset == "paper"), "what is published holds for every machine"
 
 
 def test_plans_are_for_the_rows_that_can_be_used(shapes: Shapes) -> None:
