@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json, write_npz, write_text
+from noisyclean.base.files import fingerprint, read_json, write_json, write_npz, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import Plan
@@ -19,7 +19,7 @@ from noisyclean.pipeline.detecting import Scored
 from noisyclean.pipeline.learning import Learned
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import EDITABLE, RunDir
-from noisyclean.pipeline.stage import run_stage, written_before
+from noisyclean.pipeline.stage import run_stage
 from noisyclean.report.flags import flag_table, flagged_rows, score_table, to_csv
 from noisyclean.report.html import render_page
 from noisyclean.report.verdict import summarise
@@ -135,7 +135,7 @@ def _discard_stale(run: RunDir, outputs: list[Path]) -> None:
     """Remove what an earlier way of auditing wrote here and this one does not, unless somebody changed it."""
     for name in OPTIONAL:
         path = run.root / name
-        if path.exists() and path not in outputs and sha256_file(path) == written_before(run, "report", name):
+        if path.exists() and path not in outputs and not run.is_edited(name):
             path.unlink()
 
 

@@ -82,6 +82,11 @@ class RunDir:
         outputs: dict[str, Any] = read_json(self.root / "report" / "done.json")["outputs"]
         return self.root / next(name for name in outputs if name in EDITABLE)
 
+    def is_edited(self, name: str) -> bool:
+        """Whether a file is there that no stage wrote like this."""
+        path = self.root / name
+        return path.exists() and sha256_file(path) not in _recorded(self.root).get(name, set())
+
     def write_flagged(self, temporary: Path, *, reporter: Reporter) -> Path:
         """Move a finished list to ``flagged.csv``; if the one there was edited, to ``flagged.new.csv`` beside it.
 
@@ -90,10 +95,10 @@ class RunDir:
             reporter: Hears which of them were edited, and where they are.
         """
         target = self.root / FLAGGED
-        if _is_edited(target) and sha256_file(target) != sha256_file(temporary):
+        if self.is_edited(FLAGGED) and sha256_file(target) != sha256_file(temporary):
             reporter.warn(f"{target}: was edited and stays as it is; the new list is {FLAGGED_ANEW} beside it")
             target = self.root / FLAGGED_ANEW
-            if _is_edited(target):
+            if self.is_edited(FLAGGED_ANEW):
                 _move_aside(target, "was edited", reporter)
         temporary.replace(target)
         return target
@@ -179,7 +184,7 @@ def _delete_ours(root: Path, reporter: Reporter) -> None:
     People's work is neither lost nor counted for other inputs: it is moved aside first.
     """
     for name in sorted(EDITABLE):
-        if _is_edited(root / name):
+        if RunDir(root).is_edited(name):
             _move_aside(root / name, "was edited", reporter)
     for name in (TRAIL, WRITTEN):
         if (root / name).exists():
@@ -201,11 +206,6 @@ def _recorded(root: Path) -> dict[str, set[str]]:
         for output, described in read_json(record)["outputs"].items():
             recorded.setdefault(output, set()).add(described["sha256"])
     return recorded
-
-
-def _is_edited(path: Path) -> bool:
-    """Whether a file is there that no stage wrote like this."""
-    return path.exists() and sha256_file(path) not in _recorded(path.parent).get(path.name, set())
 
 
 def _move_aside(path: Path, why: str, reporter: Reporter) -> None:

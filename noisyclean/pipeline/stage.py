@@ -23,7 +23,7 @@ from noisyclean.base.memory import MEMORY, watch_memory
 from noisyclean.base.shortage import shortages_told
 from noisyclean.pipeline.rundir import RunDir
 
-__all__ = ["DONE", "Stage", "TakenOver", "run_stage", "stage_outputs", "undo_stage", "written_before"]
+__all__ = ["DONE", "Stage", "TakenOver", "run_stage", "stage_outputs", "undo_stage"]
 
 BEGUN = "begun.json"
 DONE = "done.json"
@@ -121,13 +121,6 @@ def undo_stage(run: RunDir, name: str) -> None:
 def stage_outputs(run: RunDir, name: str) -> list[Path]:
     """The files a finished stage wrote, in the run or in a cache."""
     return [run.root / output for output in read_json(run.stage_folder(name) / DONE)["outputs"]]
-
-
-def written_before(run: RunDir, name: str, output: str) -> str | None:
-    """SHA-256 of an output as the stage wrote it last, if it did."""
-    done = _read(run.stage_folder(name) / DONE) or _read(run.stage_folder(name) / BEGUN)
-    recorded = (done or {}).get("outputs", {}).get(output)
-    return recorded["sha256"] if recorded else None
 
 
 def _noted(run: RunDir, stage: Stage) -> Stage:
