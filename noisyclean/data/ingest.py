@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.base.files import fingerprint
-from noisyclean.data.annotators import Agreement, Votes, count_votes, measure_agreement
+from noisyclean.data.annotations import Annotations, annotate
+from noisyclean.data.annotators import Agreement, Votes, count_votes
 from noisyclean.data.columns import Columns, choose_columns, clean_labels
 from noisyclean.data.doubts import doubts_about
 from noisyclean.data.folders import table_from_folders
@@ -20,7 +21,7 @@ from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
-__all__ = ["IngestOptions", "Ingested", "LeftOut", "order_classes", "read_labels", "select_rows", "shortened"]
+__all__ = ["IngestOptions", "Ingested", "LeftOut", "read_labels", "select_rows", "shortened"]
 
 GUESSED = "The table was read as cp1252, the last guess; if its names look odd, tell the encoding: --encoding"
 
@@ -135,15 +136,6 @@ def read_labels(
     return _settle(text, columns, located, left_out, _words(options.unlabeled), classes)
 
 
-def order_classes(labels: Sequence[str]) -> tuple[str, ...]:
-    """Distinct class names, sorted; numerically when all of them are integers."""
-    names = sorted(set(labels))
-    try:
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    except ValueError:
-        return tuple(names)
-
-
 def select_rows(table: LabelTable, keep_N: BoolArray) -> LabelTable:
     """The same table with some rows only; classes and fingerprint stay."""
     columns = {field.name: getattr(table, field.name) for field in fields(table) if field.name.endswith("_N")}
@@ -182,12 +174,12 @@ def _settle(
     frame = text.frame
     image_R: IntArray = pd.factorize(located.key_N)[0].astype(np.int64)
     first_N = np.flatnonzero(~pd.Series(image_R).duplicated().to_numpy())
-    given = _annotate(frame, columns, image_R, unlabelled, known_classes, is_folders=text.kind == "folders")
-    unheard = _unheard(unlabelled, given) if known_classes is None else []
+    given = annotate(frame, columns, image_R, unlabelled, known_classes, is_folders=text.kind == "folders")
+    unheard = given.unheard(unlabelled) if known_classes is None else []
     votes = count_votes(given.image_A, given.label_A, num_images=len(first_N))
-    agreement = _agreement(frame, columns, votes, given)
+    agreement = given.agreement(frame, columns, votes)
     table = _build(frame.iloc[first_N], text.row_N[first_N], columns, located, first_N, given, votes, agreement)
-    word_N = _words_without_label(given, votes)
+    word_N = given.words_without_label(votes)
     set_aside_N = np.isin(word_N, list(unlabelled))
     problem_N = _problems(votes, located.found_N[first_N], word_N, set_aside_N)
     facts = {
@@ -214,77 +206,13 @@ def _settle(
     )
 
 
-@dataclass(frozen=True)
-class _Annotations:
-    """Every label cell of the table, whose image it labels and as what."""
-
-    classes: tuple[str, ...]
-    image_A: IntArray
-    label_A: IntArray
-    """Class index; -1 for what is no class."""
-    name_A: StrArray
-
-
-def _annotate(
-    frame: pd.DataFrame,
-    columns: Columns,
-    image_R: IntArray,
-    unlabelled: frozenset[str],
-    classes: tuple[str, ...] | None,
-    *,
-    is_folders: bool,
-) -> _Annotations:
-    name_A = np.concatenate([clean_labels(frame[column]) for column in columns.labels])
-    if classes is None:
-        classes = order_classes([name for name in set(name_A) - unlabelled if name])
-        _refuse_one_class(classes, name_A, is_folders=is_folders)
-    label_A = pd.Index(classes).get_indexer(pd.Index(name_A)).astype(np.int64)
-    return _Annotations(classes, np.tile(image_R, len(columns.labels)), label_A, name_A)
-
-
-def _refuse_one_class(classes: tuple[str, ...], name_A: StrArray, *, is_folders: bool) -> None:
-    """Audits need two classes at least.
-
-    Raises:
-        DataError: There are fewer.
-    """
-    if len(classes) >= 2:
-        return
-    message = f"only one class ({', '.join(classes) or 'none'}): there is nothing to confuse"
-    hint = "Check the label column; audits need at least two classes."
-    if is_folders:
-        num_loose = int((name_A == "").sum())
-        message += f"; {num_loose:,} images lie in no class folder" if num_loose else ""
-        hint = "Give a table of labels as LABELS, or sort the images into at least two folders, IMAGES/CLASS/image.jpg."
-    raise DataError(message, hint=hint)
-
-
-def _agreement(frame: pd.DataFrame, columns: Columns, votes: Votes, given: _Annotations) -> Agreement | None:
-    """How far annotators agree; None where the table has one label for each image."""
-    if columns.more_labels:
-        annotator_A = pd.Series(np.repeat(np.asarray(columns.labels, dtype=object), len(frame)))
-        return measure_agreement(votes, given.image_A, given.label_A, annotator_A)
-    if columns.annotator is not None and len(votes.label_N) < len(frame):
-        return measure_agreement(votes, given.image_A, given.label_A, frame[columns.annotator])
-    return None
-
-
-def _words_without_label(given: _Annotations, votes: Votes) -> StrArray:
-    """What stands in the label cells of images that have no class; empty where nothing does, or where there is one."""
-    word_N = np.full(len(votes.label_N), "", dtype=object)
-    for cell in np.flatnonzero((given.label_A < 0) & (given.name_A != "")):
-        if votes.label_N[given.image_A[cell]] < 0:
-            word_N[given.image_A[cell]] = given.name_A[cell]
-    return word_N
-
-
 def _build(
     frame: pd.DataFrame,
     row_N: IntArray,
     columns: Columns,
     located: Located,
     first_N: IntArray,
-    given: _Annotations,
+    given: Annotations,
     votes: Votes,
     agreement: Agreement | None,
 ) -> LabelTable:
@@ -318,12 +246,6 @@ def _problems(votes: Votes, found_N: BoolArray, word_N: StrArray, set_aside_N: B
         problem_N[row] = f"class {word_N[row]!r} is not in the run"
     problem_N[set_aside_N] = "unlabelled, as told by --unlabeled"
     return problem_N
-
-
-def _unheard(unlabelled: frozenset[str], given: _Annotations) -> list[str]:
-    """Words of ``--unlabeled`` that no label is."""
-    missing = sorted(unlabelled - set(given.name_A))
-    return [f"--unlabeled {', '.join(missing)}: no image has this label"] if missing else []
 
 
 def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str, Any]) -> list[str]:

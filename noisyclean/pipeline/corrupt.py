@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.base.randomness import numpy_generator
+from noisyclean.data.annotations import order_classes
 from noisyclean.data.arrays import in_class_order, read_array, rows_by_id
 from noisyclean.data.columns import choose_columns, clean_labels
-from noisyclean.data.ingest import order_classes
 from noisyclean.data.noise import (
     KINDS,
     asymmetric,

@@ -10,8 +10,8 @@ import pandas as pd
 
 from noisyclean.base.files import write_text
 from noisyclean.base.log import Reporter, Silent
+from noisyclean.data.annotations import order_classes
 from noisyclean.data.columns import choose_columns, clean_labels
-from noisyclean.data.ingest import order_classes
 from noisyclean.data.tables import read_table
 from noisyclean.errors import DataError
 from noisyclean.ops.metrics import detection_metrics, expected_calibration_error, precision_recall_at

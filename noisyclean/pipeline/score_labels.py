@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from noisyclean.config import ScoreConfig
-from noisyclean.data.ingest import order_classes
+from noisyclean.data.annotations import order_classes
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.given import evidence_of_arrays
 from noisyclean.errors import DataError
