@@ -12,7 +12,7 @@ from typing import Any
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import Plan, read_overrides
-from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
+from noisyclean.data.ingest import Ingested, IngestOptions
 from noisyclean.engine.team import gathered, team_size
 from noisyclean.pipeline.budget import decide_audit, parse_budget
 from noisyclean.pipeline.detecting import score_stage
@@ -23,7 +23,7 @@ from noisyclean.pipeline.learning import Learned, pretrain_stage, probe_stage
 from noisyclean.pipeline.looking import look_stage
 from noisyclean.pipeline.origin import resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
-from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, stored_images, warn_before_decoding
+from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, read_aloud, stored_images
 from noisyclean.pipeline.reporting import report_stage
 from noisyclean.pipeline.reuse import Carried, carry_over
 from noisyclean.pipeline.rounds import (
@@ -198,7 +198,9 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         refuse_own(out, earlier.root)
         options = inherit_options(earlier, asked.options, reporter)
         asked = replace(asked, options=options, request=inherit_request(earlier, asked.request, reporter))
-    ingested = _read(asked.images, asked.labels, asked.options, earlier, reporter)
+    ingested = read_aloud(asked.images, asked.labels, asked.options, reporter=reporter)
+    if earlier is not None:
+        ingested = pin_verdicts(ingested, earlier, reporter)
     if dry_run:
         from noisyclean.pipeline.estimate import estimate
 
@@ -216,19 +218,6 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
             begin_round(earlier, run, asked.request)
         with gathered(asked.request.processes, choose_runtime(asked.request.device).device.type):
             return _run(run, ingested, asked, inputs, reporter)
-
-
-def _read(
-    images: Path, labels: Path | None, options: IngestOptions, earlier: FinishedRun | None, reporter: Reporter
-) -> Ingested:
-    """Read the table, say what was chosen, and pin what reviewers decided."""
-    ingested = read_labels(images, labels, options)
-    for note in ingested.notes:
-        reporter.say(note)
-    for warning in ingested.warnings:
-        reporter.warn(warning)
-    warn_before_decoding(ingested, reporter)
-    return ingested if earlier is None else pin_verdicts(ingested, earlier, reporter)
 
 
 def _others(asked: _Asked, ingested: Ingested) -> list[str]:

@@ -20,7 +20,7 @@ from noisyclean.config import Plan
 from noisyclean.data.conflicts import Conflicts, find_conflicts
 from noisyclean.data.decode import PixelMapping
 from noisyclean.data.formats import HEIC_ADVICE, can_read_heic, needs_heic
-from noisyclean.data.ingest import Ingested, select_rows, shortened
+from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows, shortened
 from noisyclean.data.journal import IMAGES, JOURNAL
 from noisyclean.data.known import KnownImages
 from noisyclean.data.store import ImageStore, build_store, open_store
@@ -37,9 +37,9 @@ __all__ = [
     "pixel_mapping",
     "prepare_stage",
     "quarantine_csv",
+    "read_aloud",
     "refuse_too_many",
     "stored_images",
-    "warn_before_decoding",
 ]
 
 
@@ -159,11 +159,27 @@ def kept_images(images_LHWI: NDArray[np.uint8], kept_L: BoolArray) -> NDArray[np
     return images_LHWI if kept_L.all() else images_LHWI[kept_L]
 
 
-def warn_before_decoding(ingested: Ingested, reporter: Reporter) -> None:
-    """Tell before hours of work what this installation cannot read."""
+def read_aloud(
+    images: Path,
+    labels: Path | None,
+    options: IngestOptions,
+    *,
+    classes: tuple[str, ...] | None = None,
+    reporter: Reporter,
+) -> Ingested:
+    """Read the table, say what was chosen, and, before hours of work, what this installation cannot decode.
+
+    Args and errors are those of :func:`~noisyclean.data.ingest.read_labels`.
+    """
+    ingested = read_labels(images, labels, options, classes=classes)
+    for note in ingested.notes:
+        reporter.say(note)
+    for warning in ingested.warnings:
+        reporter.warn(warning)
     num_heic = needs_heic(ingested.table.file_N)
     if num_heic and not can_read_heic():
         reporter.warn(f"{num_heic:,} images go to quarantine: {HEIC_ADVICE}")
+    return ingested
 
 
 def refuse_too_many(ingested: Ingested, problem_N: StrArray, max_bad: float) -> None:

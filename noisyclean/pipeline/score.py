@@ -13,7 +13,7 @@ from noisyclean.base.files import write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import choose_runtime, use_threads
 from noisyclean.base.shortage import shortages_told
-from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows
+from noisyclean.data.ingest import Ingested, IngestOptions, select_rows
 from noisyclean.data.journal import open_store
 from noisyclean.data.stream import decode_in_blocks
 from noisyclean.detect.arrivals import Channel, confusion_of_given, fit_channel
@@ -28,9 +28,9 @@ from noisyclean.pipeline.nets import AuditNets
 from noisyclean.pipeline.preparing import (
     pixel_mapping,
     quarantine_csv,
+    read_aloud,
     refuse_too_many,
     stored_images,
-    warn_before_decoding,
 )
 from noisyclean.pipeline.rounds import inherit_options
 from noisyclean.pipeline.rundir import refuse_inside
@@ -159,17 +159,13 @@ def _read(
     folders = [folder for folder in folders if folder.is_dir()] or folders[-1:]
     for folder in folders:
         try:
-            ingested = read_labels(folder, new if is_table else None, options, classes=finished.classes)
+            table = new if is_table else None
+            ingested = read_aloud(folder, table, options, classes=finished.classes, reporter=reporter)
         except DataError:
             if folder == folders[-1]:
                 raise
             continue
         break
-    for note in ingested.notes:
-        reporter.say(note)
-    for warning in ingested.warnings:
-        reporter.warn(warning)
-    warn_before_decoding(ingested, reporter)
     return folder, ingested
 
 

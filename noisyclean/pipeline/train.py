@@ -22,7 +22,7 @@ from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_fini
 from noisyclean.pipeline.grouping import group_stage
 from noisyclean.pipeline.origin import Origin, resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
-from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, stored_images, warn_before_decoding
+from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, read_aloud, stored_images
 from noisyclean.pipeline.reuse import take_pretraining
 from noisyclean.pipeline.rounds import inherit_options, inherit_request, pin_verdicts, verdicts_mark
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside, refuse_own
@@ -218,7 +218,9 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         refuse_own(out, asked.earlier.root)
         options, request = _as_audited(asked.earlier, asked.options, asked.request, reporter)
         asked = replace(asked, options=options, request=request)
-    ingested = _read(asked, reporter)
+    ingested = read_aloud(asked.images, asked.labels, asked.options, reporter=reporter)
+    if asked.earlier is not None:
+        ingested = pin_verdicts(ingested, asked.earlier, reporter)
     if dry_run:
         stopwatch = Stopwatch(ingested)
         plan = _decide(asked, ingested, stopwatch=stopwatch)
@@ -238,17 +240,6 @@ def _as_audited(
     request = inherit_request(earlier, request, reporter, keeps_budget=False)
     known = {stage: values for stage, values in (request.overrides or {}).items() if stage in STAGES or stage in asked}
     return inherit_options(earlier, options, reporter), replace(request, overrides=known)
-
-
-def _read(asked: _Asked, reporter: Reporter) -> Ingested:
-    """Read the table, say what was chosen, and pin what reviewers decided."""
-    ingested = read_labels(asked.images, asked.labels, asked.options)
-    for note in ingested.notes:
-        reporter.say(note)
-    for warning in ingested.warnings:
-        reporter.warn(warning)
-    warn_before_decoding(ingested, reporter)
-    return ingested if asked.earlier is None else pin_verdicts(ingested, asked.earlier, reporter)
 
 
 def _claim(run: RunDir, asked: _Asked, ingested: Ingested) -> dict[str, str]:
