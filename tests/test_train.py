@@ -199,15 +199,19 @@ def test_memorised_labels_are_told_by_those_held_out(cli: Run, tmp_path: Path) -
     assert done.json["num_flagged"] > 0.3 * 220
 
 
-def test_test_images_that_are_trained_on_are_left_out(cli: Run, split: Shapes) -> None:
+def test_nothing_is_learnt_from_rows_that_are_tested_on(cli: Run, split: Shapes) -> None:
     true = list(zip(split.names, split.true, strict=True))
-    write_table(split.root / "leaky.csv", [*true[:5], *true[NUM_TRAIN:]])
+    (split.images / "copy.png").write_bytes((split.images / split.names[9]).read_bytes())
+    write_table(split.root / "leaky.csv", [*true[:5], ("copy.png", split.true[9]), *true[NUM_TRAIN:]])
     done = train(cli, split, "cross-entropy", "--test", split.root / "leaky.csv", "--json")
-    assert "5 images are also trained on" in done.stderr
-    assert done.json["test"]["num_images"] == 90
+    assert "5 rows are listed in leaky.csv too: they are tested on, not learnt from" in done.stderr
+    assert "1 images are also trained on" in done.stderr
+    assert done.json["test"]["num_images"] == 95
+    scores = read(split.root / "run" / done.json["scores"])
+    assert [row["p_mislabeled"] == "" for row in scores[:6]] == [True] * 5 + [False]
     refused = train(cli, split, "cross-entropy", "--test", split.labels)
     assert refused.exit_code == 3
-    assert "all of its images are trained on" in refused.stderr
+    assert "lists every image that could be learnt from" in refused.stderr
 
 
 def test_pictures_that_are_nearly_the_same_are_one_group_and_never_tested_on(cli: Run, split: Shapes) -> None:
@@ -339,14 +343,14 @@ def test_compare_judges_on_the_test_images_and_else_says_it_cannot(cli: Run, spl
 
 def test_verified_rows_judge_a_comparison(split: Shapes, monkeypatch: pytest.MonkeyPatch) -> None:
     from noisyclean.data import ingest
-    from noisyclean.pipeline import train as pipeline
+    from noisyclean.pipeline import preparing
 
-    def read_verified(*arguments: Any) -> ingest.Ingested:
-        ingested = ingest.read_labels(*arguments)
+    def read_verified(*arguments: Any, **options: Any) -> ingest.Ingested:
+        ingested = ingest.read_labels(*arguments, **options)
         verified_N = np.arange(len(ingested.table)) % 3 == 0
         return replace(ingested, table=replace(ingested.table, verified_N=verified_N))
 
-    monkeypatch.setattr(pipeline, "read_labels", read_verified)
+    monkeypatch.setattr(preparing, "read_labels", read_verified)
     settings = ["robust.epochs=2", "robust.batch=16"]
     summary = noisyclean.train(
         split.images,
@@ -464,8 +468,11 @@ def test_a_foreign_checkpoint_becomes_a_start(cli: Run, split: Shapes) -> None:
     assert torch.equal(started["stem.0.0.weight"], net.state_dict()["stem.0.0.weight"])
     assert cli("import-weights", split.root / "c.pt", "--to", folder).exit_code == 2
     wrong = cli("import-weights", split.root / "c.pt", "--to", split.root / "b", "--backbone", "resnet18")
-    assert wrong.exit_code == 2
-    assert "finds 0% of its weights" in wrong.stderr
+    assert wrong.exit_code == 3
+    assert "resnet18 finds 0% of its weights" in wrong.stderr
+    assert "Name another architecture" in wrong.stderr
+    for broken in (split.labels, split.root / "gone.pt"):
+        assert cli("import-weights", broken, "--to", split.root / "b").exit_code == 3
 
 
 def test_a_test_split_and_its_copies_are_kept_apart(cli: Run, split: Shapes, tmp_path: Path) -> None:

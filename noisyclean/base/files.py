@@ -15,13 +15,14 @@ from typing import IO, Any
 import numpy as np
 
 from noisyclean.base.shortage import shortages_told
-from noisyclean.errors import EnvironmentProblem
+from noisyclean.errors import EnvironmentProblem, UsageError
 
 __all__ = [
     "atomic_path",
     "exclusive_lock",
     "fingerprint",
     "read_json",
+    "refuse_place",
     "sha256_file",
     "write_json",
     "write_npz",
@@ -30,6 +31,26 @@ __all__ = [
 
 ASKED_BYTES = 2**20
 """What a disk is asked to take where a library's own words do not say whether it is full."""
+
+
+def refuse_place(path: Path, option: str = "--out", *, is_folder: bool = False) -> None:
+    """Refuse a place where nothing can be written, before any work.
+
+    Args:
+        path: Where a file, or a folder, is to be.
+        option: What the place was given to.
+        is_folder: Which of them.
+
+    Raises:
+        UsageError: The other one is there, or a part of the path is a file.
+    """
+    wanted = "a folder" if is_folder else "a file"
+    if path.exists() and path.is_dir() != is_folder:
+        there = "a file" if is_folder else "a folder"
+        raise UsageError(f"{option} {path}: is {there}", hint=f"Name {wanted}, there already or new.")
+    blocking = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), None)
+    if blocking is not None:
+        raise UsageError(f"{option} {path}: {blocking} is a file", hint=f"Name {wanted} in a folder.")
 
 
 @contextmanager

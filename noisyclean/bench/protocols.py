@@ -23,6 +23,8 @@ from noisyclean.errors import UsageError
 
 __all__ = ["SPEED_ROWS", "bench_speed"]
 
+SPEED_TABLE = "Give what `bench speed --json` printed."
+
 SCHEMA_VERSION = 1
 REPEATS = 5
 
@@ -176,5 +178,5 @@ def _read_table(path: Path) -> dict[str, Any]:
         if {"rows", "machine"} <= table.keys():
             return table
     except (OSError, ValueError) as error:
-        raise UsageError(f"--against {path}: {error}") from error
-    raise UsageError(f"--against {path}: is no speed table", hint="Give what `bench speed --json` printed.")
+        raise UsageError(f"--against {path}: cannot be read: {error}", hint=SPEED_TABLE) from error
+    raise UsageError(f"--against {path}: is no speed table", hint=SPEED_TABLE)

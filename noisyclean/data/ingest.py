@@ -156,7 +156,8 @@ def _without_pathless(text: TextTable, columns: Columns) -> tuple[TextTable, tup
         labels = text.frame.loc[~has_path, columns.label]
         rows = text.row_N[~has_path]
         left_out += [LeftOut(int(row), label, "no image path") for row, label in zip(rows, labels, strict=True)]
-        text = replace(text, frame=text.frame.loc[has_path].reset_index(drop=True), row_N=text.row_N[has_path])
+        frame = text.frame.loc[has_path].reset_index(drop=True)
+        text = replace(text, frame=frame, row_N=text.row_N[has_path], num_pathless=len(rows))
     if text.frame.empty:
         raise DataError(f"{text.path}: no row has a path in column {columns.image!r}", hint="Name it: --image-column")
     return text, tuple(left_out)
@@ -221,6 +222,11 @@ def _build(
     rival = votes.rival_N if agreement is None and (votes.rival_N >= 0).any() else None
     disagreement = None if agreement is None else votes.disagreement_N
     marks = {"split": split, "group": group, "rival": rival, "disagreement": disagreement}
+    if group is not None and len(group) > 1 and not group.any():
+        raise DataError(
+            f"column {columns.group!r}: all {len(group):,} images are one group, so none may vote on another",
+            hint="Name another --group-column, or none.",
+        )
     paths = frame[columns.image].to_numpy(dtype=object)
     content = {"paths": paths.tolist(), "labels": votes.label_N.tolist(), "classes": given.classes}
     return LabelTable(

@@ -45,6 +45,8 @@ class TextTable:
     layout: Layout = field(default_factory=lambda: Layout(","))
     blank_rows: tuple[int, ...] = ()
     """Rows that hold nothing."""
+    num_pathless: int = 0
+    """Rows that were taken out because they name no image."""
     notes: tuple[str, ...] = ()
     """What was noticed while reading."""
 
@@ -56,7 +58,7 @@ class TextTable:
     @property
     def description(self) -> str:
         """What was chosen, in words."""
-        rows = f"{self.path.name}: {len(self.frame):,} rows"
+        rows = f"{self.path.name}: {len(self.frame) + self.num_pathless:,} rows"
         if self.kind == "folders":
             return f"{self.path.name}: {len(self.frame):,} images in folders"
         if self.kind != "text":

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from noisyclean.errors import UsageError
+from noisyclean.errors import DataError
 from noisyclean.nn.weights import share_matched
 
 __all__ = ["read_checkpoint", "renamed_for"]
@@ -34,17 +34,17 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Tensors of a checkpoint by their own names, wrappers taken off.
 
     Raises:
-        UsageError: It is no file, not readable without running code, or holds no tensors.
+        DataError: It is no file, not readable without running code, or holds no tensors.
     """
     if not path.is_file():
-        raise UsageError(f"{path}: no such file", hint="CKPT is a .safetensors, .pt or .pth file.")
+        raise DataError(f"{path}: no such file", hint="CKPT is a .safetensors, .pt or .pth file.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UsageError(
-            f"{path}: cannot be read safely: {str(error).splitlines()[0]}",
+        raise DataError(
+            f"{path}: cannot be read without running what is in it, or at all",
             hint="Files that run code when opened are refused; save the state_dict alone, or as safetensors.",
         ) from error
     while isinstance(content, Mapping):
@@ -58,7 +58,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         else {}
     )
     if not tensors:
-        raise UsageError(f"{path}: holds no weights by name", hint="It should hold a state_dict.")
+        raise DataError(f"{path}: holds no weights by name", hint="It should hold a state_dict.")
     return tensors
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from noisyclean.base.files import refuse_place
 from noisyclean.base.randomness import numpy_generator
 from noisyclean.data.annotations import order_classes
 from noisyclean.data.arrays import in_class_order, read_array, rows_by_id
@@ -112,6 +113,7 @@ def _check(kind: str, rate: float, map: str, pred_probs: str | Path | None) -> N
 
 
 def _refuse_target(out: Path, labels: Path, *, overwrite: bool) -> None:
+    refuse_place(out)
     if out.resolve() == labels.resolve():
         raise UsageError("--out is the input table", hint="Name another file; the clean labels are worth keeping.")
     if out.exists() and not overwrite:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from noisyclean.base.files import refuse_place
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.demo import write_digits
 from noisyclean.pipeline.audit import audit
@@ -29,6 +30,7 @@ def demo(
     Returns:
         ``audit`` (as ``summary.json``) and ``evaluate`` (the figures against the truth).
     """
+    refuse_place(Path(out), is_folder=True)
     data, run = Path(out) / "data", Path(out) / "run"
     write_digits(data, rate=RATE, seed=seed)
     summary = audit(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyclean.base.files import write_text
+from noisyclean.base.files import refuse_place, write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.shielding import neutralise
 from noisyclean.errors import UsageError
@@ -164,10 +164,11 @@ def _aligned(scores: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
 
 def _refuse_target(a: FinishedRun, b: FinishedRun, out: Path) -> None:
     """Changes replace changes and nothing else."""
+    refuse_place(out)
     for run in (a, b):
         refuse_inside(run.images, out)
     ours = ",".join(COLUMNS).encode("utf-8-sig")
-    if out.exists() and (not out.is_file() or out.read_bytes()[: len(ours)] != ours):
+    if out.exists() and out.read_bytes()[: len(ours)] != ours:
         raise UsageError(f"--out {out}: is there already and holds no changes", hint="Name another file.")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from noisyclean.base.files import refuse_place
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.errors import UsageError
 from noisyclean.export.labelstudio import labelstudio_files, write_labelstudio
@@ -75,6 +76,7 @@ def export(
     form = FORMS[to]
     finished = open_finished(folder)
     path = Path(out) if out else folder / form.place
+    refuse_place(path, is_folder=form.files is None)
     refuse_inside(finished.images, path)
     subset = flagged_subset(finished)
     if form.files is None:
@@ -92,6 +94,7 @@ def _export_model(folder: Path, out: str | Path | None, *, overwrite: bool) -> d
 
     model = folder / "model" if (folder / "model" / "config.json").is_file() else folder
     path = Path(out) if out else model / "model.onnx"
+    refuse_place(path)
     _refuse_existing([path], overwrite=overwrite)
     return {"path": str(path), **export_onnx(model, path)}
 

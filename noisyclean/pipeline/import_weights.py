@@ -9,8 +9,8 @@ import timm
 from safetensors.torch import save_file
 
 import noisyclean.nn  # noqa: F401  registers our nets
-from noisyclean.base.files import atomic_path, write_json
-from noisyclean.errors import UsageError
+from noisyclean.base.files import atomic_path, refuse_place, write_json
+from noisyclean.errors import DataError, UsageError
 from noisyclean.nn import create_backbone
 from noisyclean.nn.foreign import read_checkpoint, renamed_for
 from noisyclean.nn.weights import LEAST_MATCHED
@@ -46,9 +46,11 @@ def import_weights(
         ``architecture``, ``matched`` (share of the net's weights that were found) and ``missing``.
 
     Raises:
-        UsageError: The file cannot be read, or has under 99 % of the architecture's weights.
+        UsageError: There is something at ``to``.
+        DataError: The file cannot be read, or has under 99 % of the architecture's weights.
     """
     folder = Path(to)
+    refuse_place(folder, "--to", is_folder=True)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"--to {folder}: is not empty", hint="Name a new folder.")
     state = read_checkpoint(Path(checkpoint))
@@ -59,10 +61,11 @@ def import_weights(
     name = max(tried, key=lambda key: tried[key][1])
     renamed, share, missing = tried[name]
     if share < LEAST_MATCHED:
-        raise UsageError(
-            f"{checkpoint}: the nearest architecture, {name}, finds {share:.0%} of its weights; "
-            f"{missing[0]} is the first one missing",
-            hint=f"Name its architecture: --backbone NAME. The checkpoint begins with {next(iter(state))}.",
+        which = name if backbone else f"the nearest architecture, {name},"
+        another = "another" if backbone else "its"
+        raise DataError(
+            f"{checkpoint}: {which} finds {share:.0%} of its weights; {missing[0]} is the first one missing",
+            hint=f"Name {another} architecture: --backbone NAME. The checkpoint begins with {next(iter(state))}.",
         )
     net = create_backbone(name, num_classes=0, seed=0)
     wanted = net.state_dict()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyclean.base.files import exclusive_lock, write_text
+from noisyclean.base.files import exclusive_lock, refuse_place, write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import choose_runtime, exactly
 from noisyclean.base.shortage import shortages_told
@@ -100,6 +100,7 @@ def predict(
 
 def _refuse_target(out: Path, images: Path) -> None:
     """Predictions replace predictions and nothing else."""
+    refuse_place(out)
     if images.is_dir():
         refuse_inside(images, out)
     if out.exists() and not out.read_bytes().startswith(",".join(COLUMNS).encode()):

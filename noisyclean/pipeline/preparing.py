@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from noisyclean.base.files import exclusive_lock, fingerprint, write_text
+from noisyclean.base.files import exclusive_lock, fingerprint, refuse_place, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import keep_freed_memory
 from noisyclean.config import Plan
@@ -66,6 +66,8 @@ class Prepared:
     """SHA-256 of each usable file; equal where two files are the same picture."""
     conflicts: Conflicts
     """Usable rows whose picture has another label too."""
+    num_left_out: int
+    """Rows of the input that name no image; in the quarantine too."""
     facts: Mapping[str, Any]
     """What was read and chosen, for ``summary.json``."""
     notes: tuple[str, ...]
@@ -79,9 +81,16 @@ def pixel_mapping(plan: Plan) -> PixelMapping:
 
 
 def cache_folder(asked: str | Path | None) -> Path | None:
-    """Where decoded images are shared between runs: as asked, else ``NOISYCLEAN_CACHE_DIR``, else nowhere."""
+    """Where decoded images are shared between runs: as asked, else ``NOISYCLEAN_CACHE_DIR``, else nowhere.
+
+    Raises:
+        UsageError: Nothing can be written there.
+    """
     named = str(asked or os.environ.get("NOISYCLEAN_CACHE_DIR", ""))
-    return Path(named).absolute() if named else None
+    if not named:
+        return None
+    refuse_place(Path(named), "--cache" if asked else "NOISYCLEAN_CACHE_DIR", is_folder=True)
+    return Path(named).absolute()
 
 
 def stored_images(run: RunDir) -> Path:
@@ -149,6 +158,7 @@ def prepare_stage(
         kept_L=kept,
         content_N=store.content_N[kept],
         conflicts=find_conflicts(select_rows(table, usable_N), store.content_N[kept]),
+        num_left_out=len(ingested.left_out),
         facts=ingested.facts,
         notes=notes,
     )

@@ -57,7 +57,7 @@ def report_stage(
         summary = summarise(
             prepared.table,
             scored.stats,
-            num_quarantined=int((~prepared.usable_N).sum()),
+            num_quarantined=int((~prepared.usable_N).sum()) + prepared.num_left_out,
             inputs=prepared.facts,
             notes=[*prepared.notes, *learned.notes],
             plan=plan.to_json(),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyclean.base.files import exclusive_lock, read_json, sha256_file, write_json, write_text
+from noisyclean.base.files import exclusive_lock, read_json, refuse_place, sha256_file, write_json, write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.columns import Columns, choose_columns
 from noisyclean.data.rewrite import label_changes, write_relabelled
@@ -142,14 +142,16 @@ def _with(decisions: Mapping[str, Decision], outcome: str) -> frozenset[str]:
 
 
 def _refuse_targets(finished: FinishedRun, out: Path, folder: Path | None) -> None:
+    refuse_place(out)
     if finished.labels is not None and out.resolve() == finished.labels.resolve():
         raise UsageError(
             "--out is the input table", hint="Name another file; the labels as they were are worth keeping."
         )
     refuse_inside(finished.images, out)
     if folder is not None:
+        refuse_place(folder, "--to-folders", is_folder=True)
         refuse_inside(finished.images, folder, "--to-folders")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"--to-folders {folder}: is not empty", hint="Name a new folder.")
 
 

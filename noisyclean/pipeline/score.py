@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from noisyclean.base.files import write_text
+from noisyclean.base.files import refuse_place, write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import choose_runtime, use_threads
 from noisyclean.base.shortage import shortages_told
@@ -118,6 +118,7 @@ def score(
 
 def _refuse_target(finished: FinishedRun, images: Path, out: Path) -> None:
     """Scores of arrivals replace scores of arrivals and nothing else."""
+    refuse_place(out)
     refuse_inside(images, out)
     refuse_inside(finished.images, out)
     is_ours = not out.exists() or out.read_bytes()[: len(SCORED)] == SCORED.encode()

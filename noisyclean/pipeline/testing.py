@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from noisyclean.base.files import fingerprint
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import FixedView, training_views
 from noisyclean.data.batches import Pixels
 from noisyclean.data.conflicts import find_conflicts
-from noisyclean.data.ingest import IngestOptions, read_labels, select_rows
+from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows
 from noisyclean.data.journal import IMAGES, JOURNAL, open_store
 from noisyclean.data.splits import TEST_NAMES, rows_of_split
 from noisyclean.data.store import build_store
@@ -32,7 +33,15 @@ from noisyclean.pipeline.stage import run_stage
 from noisyclean.pipeline.training import Trained
 from noisyclean.types import BoolArray, IntArray, StrArray
 
-__all__ = ["OTHER_IMAGES", "TestSet", "Tested", "prepare_test_stage", "split_off_test", "test_model"]
+__all__ = [
+    "OTHER_IMAGES",
+    "TestSet",
+    "Tested",
+    "prepare_test_stage",
+    "set_tested_aside",
+    "split_off_test",
+    "test_model",
+]
 
 OTHER_IMAGES = "Test on other images."
 PLAIN, MIRRORED = FixedView(), FixedView(flip=True)
@@ -65,10 +74,40 @@ class Tested:
     """Whether each image is classified rightly, after the last epoch; for paired comparisons."""
 
 
-def split_off_test(prepared: Prepared, *, reporter: Reporter) -> tuple[Prepared, TestSet | None]:
+def set_tested_aside(ingested: Ingested, files: Sequence[str], test: Path, *, reporter: Reporter) -> Ingested:
+    """Give the rows whose file is tested on to the split named test, so that nothing is learnt from them.
+
+    Args:
+        ingested: The table to learn from.
+        files: Absolute paths of what is tested on.
+        test: The table that lists them, for messages.
+        reporter: Hears how many there are.
+
+    Raises:
+        DataError: Nothing is left to learn from.
+    """
+    table = ingested.table
+    is_tested_N = np.isin(table.file_N, list(files))
+    if not is_tested_N.any():
+        return ingested
+    if is_tested_N[ingested.problem_N == ""].all():
+        raise DataError(f"{test}: lists every image that could be learnt from", hint=OTHER_IMAGES)
+    split_N = np.full(len(table), "", dtype=object) if table.split_N is None else table.split_N.copy()
+    split_N[is_tested_N] = sorted(TEST_NAMES)[0]
+    mark = fingerprint([table.fingerprint, np.flatnonzero(is_tested_N).tolist()])
+    reporter.say(f"{int(is_tested_N.sum()):,} rows are listed in {test.name} too: they are tested on, not learnt from")
+    return replace(ingested, table=replace(table, split_N=split_N, fingerprint=mark))
+
+
+def split_off_test(prepared: Prepared, *, is_judge: bool = True, reporter: Reporter) -> tuple[Prepared, TestSet | None]:
     """Take the rows of a split named test out of the training; nothing is left of them in what is learnt from.
 
     Copies of images that are trained on are not tested on.
+
+    Args:
+        prepared: All images.
+        is_judge: Whether they are what is tested on, and not a table of their own.
+        reporter: Hears how many there are.
 
     Raises:
         DataError: Nothing is left to test on.
@@ -86,6 +125,8 @@ def split_off_test(prepared: Prepared, *, reporter: Reporter) -> tuple[Prepared,
         content_N=content_N,
         conflicts=find_conflicts(table, content_N),
     )
+    if not is_judge:
+        return training, None
     is_known_N = is_test_N & np.isin(prepared.content_N, content_N)
     source, num = "the split named test", int(is_test_N.sum())
     tested_N = is_test_N & ~is_known_N

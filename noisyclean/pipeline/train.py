@@ -27,7 +27,7 @@ from noisyclean.pipeline.reuse import take_pretraining
 from noisyclean.pipeline.rounds import inherit_options, inherit_request, pin_verdicts, verdicts_mark
 from noisyclean.pipeline.rundir import RunDir, open_run, refuse_inside, refuse_own
 from noisyclean.pipeline.starting import Start, start_stage
-from noisyclean.pipeline.testing import TestSet, prepare_test_stage, split_off_test
+from noisyclean.pipeline.testing import TestSet, prepare_test_stage, set_tested_aside, split_off_test
 from noisyclean.pipeline.training import train_stage
 from noisyclean.pipeline.training_estimate import estimate_training
 from noisyclean.pipeline.training_jobs import main_job, read_truth
@@ -116,8 +116,8 @@ def train(
             plugin's; by default dividemix, but cross-entropy with ``quick`` on a CPU, where it wins.
         init: What the networks start from: ``simclr``, ``scratch``, ``pretrained:NAME`` (may download),
             ``local-dir:PATH`` or ``run:RUN``.
-        test: Table of images with clean labels, to judge by; never trained on, never selected by. Those that are
-            nearly the same as a trained one are left out.
+        test: Table of images with clean labels, to judge by; never trained on, although ``labels`` may list them too,
+            and never selected by. Those that are nearly the same as a trained one are left out.
         truth: Table of true labels of the training images, for the oracle and for judging the detection.
         compare: Also train cross-entropy with the same budget on all, on the pruned and on the relabelled set.
         preset: ``quick``, ``standard``, ``thorough`` or ``paper``.
@@ -221,6 +221,8 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
     ingested = read_aloud(asked.images, asked.labels, asked.options, reporter=reporter)
     if asked.earlier is not None:
         ingested = pin_verdicts(ingested, asked.earlier, reporter)
+    if asked.test is not None:
+        ingested = set_tested_aside(ingested, _tested_files(asked), asked.test, reporter=reporter)
     if dry_run:
         stopwatch = Stopwatch(ingested)
         plan = _decide(asked, ingested, stopwatch=stopwatch)
@@ -255,8 +257,15 @@ def _others(asked: _Asked, ingested: Ingested) -> list[str]:
     """Files for the pre-training alone; none that is tested on."""
     if not asked.request.use_unlabelled:
         return []
-    tested = [] if asked.test is None else read_labels(asked.images, asked.test, asked.options).table.file_N.tolist()
-    return find_unlabelled(asked.images, ingested, but=tested)
+    return find_unlabelled(asked.images, ingested, but=_tested_files(asked))
+
+
+def _tested_files(asked: _Asked) -> list[str]:
+    """Files of the test table."""
+    if asked.test is None:
+        return []
+    files: list[str] = read_labels(asked.images, asked.test, asked.options).table.file_N.tolist()
+    return files
 
 
 def _decide(asked: _Asked, ingested: Ingested, *, stopwatch: Stopwatch | None = None) -> TrainPlan:
@@ -302,7 +311,7 @@ def _make_ready(
     everything = prepare_stage(
         run, ingested, plan.base, inputs=inputs, reporter=reporter, cache=asked.cache, stores=stores
     )
-    prepared, test = split_off_test(everything, reporter=reporter)
+    prepared, test = split_off_test(everything, is_judge=asked.test is None, reporter=reporter)
     if asked.test is not None:
         test = prepare_test_stage(run, asked.images, asked.test, asked.options, prepared, plan.base, reporter=reporter)
     prepared, test = group_stage(run, prepared, test, reporter=reporter)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from noisyclean.base.files import read_json
 from tests.inputs.conftest import LABELS, NAMES, Case, rows_of
 
 PLAIN = rows_of()
@@ -149,6 +150,8 @@ def test_missing_things_are_counted_and_listed(case: Case) -> None:
     lines.insert(11, "")
     table = case.table("\n".join(lines))
     done = case.check(table, "--max-bad", "0.5")
+    num_blank = done.json["input"]["problems"]["empty row"]
+    assert f"{done.json['input']['num_rows'] - num_blank} rows" in done.json["input"]["table"]
     assert done.json["input"]["problems"] == {
         "file not found": 1,
         "no label": 1,
@@ -168,6 +171,7 @@ def test_missing_things_are_counted_and_listed(case: Case) -> None:
     assert scores["image_path"].tolist() == [
         n for i, n in enumerate(["00.png", "01.png", "nowhere.png", *NAMES[3:]]) if i not in (6, 8)
     ]
+    assert read_json(case.root / "run" / "summary.json")["num_quarantined"] == len(listed)
     assert scores.loc[4, "given_label"] == ""
     assert scores.loc[2, "p_mislabeled"] == ""
 
@@ -419,3 +423,10 @@ def test_options_without_any_effect_are_pointed_out(case: Case) -> None:
     refused = case.check(table, "--class-level", "1")
     assert refused.exit_code == 2
     assert "--class-level 1: " in refused.stderr
+
+
+def test_one_group_of_all_images_is_refused(case: Case) -> None:
+    rows = "".join(f"{line},{'ward' if index else 'patient'}\n" for index, line in enumerate(PLAIN.splitlines()))
+    done = case.audit(case.table(rows), "--group-column", "patient")
+    assert done.exit_code == 3
+    assert "column 'patient': all 12 images are one group" in done.stderr
