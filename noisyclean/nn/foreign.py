@@ -44,7 +44,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise DataError(
-            f"{path}: cannot be read without running what is in it, or at all",
+            f"{path}: cannot be read safely",
             hint="Files that run code when opened are refused; save the state_dict alone, or as safetensors.",
         ) from error
     while isinstance(content, Mapping):

@@ -76,7 +76,7 @@ def export(
     form = FORMS[to]
     finished = open_finished(folder)
     path = Path(out) if out else folder / form.place
-    refuse_place(path, is_folder=form.files is None)
+    refuse_place(path, is_folder=form.files is None or path not in form.files(path))
     refuse_inside(finished.images, path)
     subset = flagged_subset(finished)
     if form.files is None:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from noisyclean.engine.fold import folded
-from noisyclean.errors import UsageError
+from noisyclean.errors import DataError, UsageError
 from noisyclean.nn import create_backbone, embed_with
 from noisyclean.nn.backbone import classify_features
 from noisyclean.nn.foreign import read_checkpoint, renamed_for
@@ -62,18 +62,18 @@ def test_foreign_names_are_peeled(tmp_path: Path, wrapper: str | None, prefix: s
 def test_a_checkpoint_that_runs_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "evil.pt"
     torch.save({"model": torch.nn.Linear(1, 1)}, path)
-    with pytest.raises(UsageError, match="cannot be read safely"):
+    with pytest.raises(DataError, match="cannot be read safely"):
         read_checkpoint(path)
 
 
 def test_what_is_no_checkpoint_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(DataError, match="no such file"):
         read_checkpoint(tmp_path / "nowhere.pt")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
-    with pytest.raises(UsageError, match="cannot be read safely"):
+    with pytest.raises(DataError, match="cannot be read safely"):
         read_checkpoint(tmp_path / "broken.safetensors")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(UsageError, match="holds no weights"):
+    with pytest.raises(DataError, match="holds no weights"):
         read_checkpoint(tmp_path / "list.pt")
     save_file({"a": torch.zeros(1)}, tmp_path / "small.safetensors")
     assert set(read_checkpoint(tmp_path / "small.safetensors")) == {"a"}
