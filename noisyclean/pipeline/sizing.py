@@ -107,7 +107,7 @@ def _shrink(x_MIHW: torch.Tensor, size_px: int) -> NDArray[np.uint8]:
 def _recognised(images_MHWI: NDArray[np.uint8], label_M: IntArray, *, seed: int, runtime: Runtime) -> BoolArray:
     pixels = load_pixels(images_MHWI, runtime.device)
     features = PatchFeatures.learn(pixels, num_filters=NUM_FILTERS, seed=seed, runtime=runtime)
-    z_MD = torch.cat(list(features.blocks(pixels, runtime)))
+    z_MD = features.all(pixels, runtime)
     target_MC = functional.one_hot(torch.from_numpy(label_M)).to(runtime.device)
     system = RidgeSystem.accumulate([(z_MD, target_MC)])
     found_MC = leave_out_predictions(system, system.rotate(z_MD), target_MC, PENALTY * len(label_M))

@@ -57,9 +57,7 @@ def measure_orientation(
         runtime: Device.
     """
     features = PatchFeatures.learn(pixels, num_filters=NUM_FILTERS, seed=seed, runtime=runtime)
-    plain_ND, mirrored_ND = (
-        torch.cat(list(features.blocks(pixels, runtime, FixedView(flip=flip)))) for flip in (False, True)
-    )
+    plain_ND, mirrored_ND = (features.all(pixels, runtime, FixedView(flip=flip)) for flip in (False, True))
     target_NC = functional.one_hot(torch.from_numpy(label_N), len(classes)).to(plain_ND.device)
     system = RidgeSystem.accumulate([(plain_ND, target_NC)])
     penalty = PENALTY * len(label_N)

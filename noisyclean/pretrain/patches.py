@@ -100,6 +100,18 @@ class PatchFeatures:
         for row_B in pixels.beside(torch.arange(len(pixels))).split(block):
             yield self(pixels, row_B, runtime, view)
 
+    def all(self, pixels: Pixels, runtime: Runtime, view: FixedView | None = None) -> Tensor:
+        """Features of all images, shape (N, D), float32; of few enough images to hold them.
+
+        Written into one array: kept one by one between the large responses, they would break the heap into pieces.
+        """
+        z_ND = torch.empty(len(pixels), self.num_features, device=runtime.device)
+        done = 0
+        for z_BD in self.blocks(pixels, runtime, view):
+            z_ND[done : done + len(z_BD)] = z_BD
+            done += len(z_BD)
+        return z_ND
+
 
 def _draw_patches(pixels: Pixels, draw: torch.Generator) -> Tensor:
     """Random patches of random images, shape (P, 3 * side * side), normalised as the images are."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from noisyclean.base.runtime import choose_runtime
+from noisyclean.data.augment import FixedView
 from noisyclean.data.batches import Pixels, load_pixels
 from noisyclean.pretrain.patches import SIDE_PX, THRESHOLD, PatchFeatures
 
@@ -32,6 +33,15 @@ def test_features_equal_a_slow_loop(pixels: Pixels) -> None:
             patch = (patch - patch.mean()) / (patch.std(correction=0) + 0.15)
             responses.append((features.weight_KD @ patch + features.bias_K).relu())
     torch.testing.assert_close(got, torch.stack(responses).mean(dim=0), rtol=1e-3, atol=1e-4)
+
+
+def test_features_of_all_images_are_those_of_each(pixels: Pixels) -> None:
+    features = PatchFeatures.learn(pixels, num_filters=5, seed=0, runtime=RUNTIME)
+    view = FixedView(flip=True)
+    together = features.all(pixels, RUNTIME, view)
+    assert together.shape == (30, features.num_features)
+    each = [features(pixels, torch.tensor([row]), RUNTIME, view) for row in range(30)]
+    torch.testing.assert_close(together, torch.cat(each))
 
 
 def test_filters_see_whitened_patches_both_ways(pixels: Pixels) -> None:
