@@ -98,11 +98,5 @@ def _patch_features(pixels: Pixels, plan: Plan, runtime: Runtime, reporter: Repo
         seed=plan.seed,
         runtime=runtime,
     )
-    z_ND = torch.empty(len(pixels), features.num_features, dtype=torch.float16, device=runtime.device)
-    done = 0
     with reporter.track("embed", total=len(pixels), unit="images") as meter:
-        for z_BD in features.blocks(pixels, runtime):
-            z_ND[done : done + len(z_BD)] = z_BD
-            done += len(z_BD)
-            meter.advance(len(z_BD))
-    return z_ND
+        return features.all(pixels, runtime, dtype=torch.float16, advance=meter.advance)

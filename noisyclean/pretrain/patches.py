@@ -8,7 +8,7 @@ linear classifier on top they give a first opinion on every label in a minute, f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -100,16 +100,33 @@ class PatchFeatures:
         for row_B in pixels.beside(torch.arange(len(pixels))).split(block):
             yield self(pixels, row_B, runtime, view)
 
-    def all(self, pixels: Pixels, runtime: Runtime, view: FixedView | None = None) -> Tensor:
-        """Features of all images, shape (N, D), float32; of few enough images to hold them.
+    def all(
+        self,
+        pixels: Pixels,
+        runtime: Runtime,
+        view: FixedView | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        advance: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Features of all images, shape (N, D).
 
         Written into one array: kept one by one between the large responses, they would break the heap into pieces.
+
+        Args:
+            pixels: The images.
+            runtime: Device.
+            view: How they are looked at.
+            dtype: Of the array.
+            advance: Hears of how many more images the features are there.
         """
-        z_ND = torch.empty(len(pixels), self.num_features, device=runtime.device)
+        z_ND = torch.empty(len(pixels), self.num_features, dtype=dtype, device=runtime.device)
         done = 0
         for z_BD in self.blocks(pixels, runtime, view):
             z_ND[done : done + len(z_BD)] = z_BD
             done += len(z_BD)
+            if advance is not None:
+                advance(len(z_BD))
         return z_ND
 
 
