@@ -17,7 +17,7 @@ from noisyclean.registry import plugins
 from noisyclean.robust.contracts import METHOD_CONTRACTS, Candidate
 from noisyclean.robust.method import methods
 from noisyclean.types import Evidence, SignalScore
-from tests.conftest import Run
+from tests.conftest import Result, Run
 from tests.inputs.conftest import Case, case, rows_of
 
 __all__ = ["case"]
@@ -197,20 +197,15 @@ def test_a_plugin_signal_is_a_column_and_another_version_of_it_is_another_score(
     assert "mean_loss" not in (case.root / "run" / "scores.csv").read_text()
 
 
+def trained(case: Case, *more: object) -> Result:
+    """Train by the method that a plugin brings."""
+    words = (case.images, case.table(rows_of()), "--out", case.root / "run", "--preset", "quick", "--size", "16")
+    return case.cli("train", *words, "--method", "my-training", *more)
+
+
 def test_a_plugin_says_what_its_settings_may_be(case: Case) -> None:
     plugin = written(case.root, SETTINGS.replace("DECLARED", "Annotated[float, Range(above=0)]"))
-    where = (
-        "train",
-        case.images,
-        case.table(rows_of()),
-        "--preset",
-        "quick",
-        "--size",
-        "16",
-        "--out",
-        case.root / "run",
-    )
-    refused = case.cli(*where, "--method", "my-training", "--plugin", plugin, "--set", "robust.sharpness=0")
+    refused = trained(case, "--plugin", plugin, "--set", "robust.sharpness=0")
     assert refused.exit_code == 2
     assert "robust.sharpness=0.0: must be above 0" in refused.stderr
     assert not (case.root / "run").exists()
@@ -224,19 +219,8 @@ def test_a_plugin_says_what_its_settings_may_be(case: Case) -> None:
 
 def test_a_plugin_method_trains(case: Case) -> None:
     plugin = written(case.root, METHOD)
-    words = (
-        "train",
-        case.images,
-        case.table(rows_of()),
-        "--preset",
-        "quick",
-        "--size",
-        "16",
-        "--method",
-        "my-training",
-    )
-    small = ("--set", "robust.epochs=1", "--set", "robust.batch=4", "--out", case.root / "run")
-    assert case.cli(*words, *small).exit_code == 2
-    done = case.cli(*words, *small, "--plugin", plugin, "--json")
+    small = ("--set", "robust.epochs=1", "--set", "robust.batch=4")
+    assert trained(case, *small).exit_code == 2
+    done = trained(case, *small, "--plugin", plugin, "--json")
     assert done.exit_code == 0, done.stderr
     assert done.json["method"] == "my-training"
