@@ -26,6 +26,7 @@ __all__ = [
     "EmbedConfig",
     "EngineConfig",
     "HoldoutConfig",
+    "OptimizerName",
     "Plan",
     "PrepareConfig",
     "Preset",
@@ -59,6 +60,8 @@ Preset = Literal["quick", "standard", "thorough", "paper"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 AUGMENTS = ("auto", "natural", "grey", "oriented", "none")
 """Kinds of images that ``--augment`` knows views for; ``auto`` measures which it is."""
+OptimizerName = Literal["muon", "sgd", "plain-sgd"]
+"""How weights are stepped: with orthogonal steps of inner matrices, with Nesterov's momentum, or as most papers do."""
 Way = Literal["train", "frozen", "given"]
 """Where opinions on the labels come from: nets trained here, frozen features, or arrays that were given."""
 
@@ -103,6 +106,8 @@ class SimCLRConfig:
     """0 leaves the stage out."""
     batch: Annotated[int, Range(at_least=4)] = 512
     """Images in a step; each is compared with all others."""
+    optimizer: OptimizerName = "muon"
+    """How weights are stepped."""
     lr: Annotated[float, Range(above=0)] = 0.25
     """Largest rate; one cosine after the warm-up."""
     weight_decay: Annotated[float, Range(at_least=0)] = 1e-4
@@ -142,6 +147,8 @@ class ProbeConfig:
     """Of each net."""
     batch: Annotated[int, Range(at_least=2)] = 128
     """Images in a step."""
+    optimizer: OptimizerName = "muon"
+    """How weights are stepped."""
     lr: Annotated[float, Range(above=0)] = 0.2
     """Peak of the one-cycle schedule."""
     weight_decay: Annotated[float, Range(at_least=0)] = 5e-4

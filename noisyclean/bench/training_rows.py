@@ -121,7 +121,7 @@ def dividemix(work: Workload) -> Contest:
         strong=strong(),
     )
     settings = DivideMixSettings(
-        epochs=10_000, warmup_epochs=0, batch=batch, ema_decay=0.0, lambda_u=25.0, steps="fixed", is_plain_sgd=True
+        epochs=10_000, warmup_epochs=0, batch=batch, ema_decay=0.0, lambda_u=25.0, steps="fixed", optimizer="plain-sgd"
     )
     method = DivideMix(
         data=data,

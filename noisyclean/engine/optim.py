@@ -4,34 +4,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-__all__ = ["one_cycle", "set_rate", "sgd", "staircase", "warmup_cosine"]
+from noisyclean.config import OptimizerName
+from noisyclean.engine.muon import Muon, inner_weights
+
+__all__ = ["create_optimizer", "one_cycle", "set_rate", "staircase", "warmup_cosine"]
+
+INNER_PACE = 0.25
+"""Of the learning rate, what orthogonal steps take."""
 
 
-def sgd(model: nn.Module, *, weight_decay: float, is_plain: bool = False) -> torch.optim.SGD:
-    """SGD with momentum .9.
+def create_optimizer(
+    name: OptimizerName, model: nn.Module, *, weight_decay: float, dtype: torch.dtype = torch.float32
+) -> torch.optim.SGD:
+    """An optimiser by name, all with momentum.
 
     Args:
+        name: ``muon`` steps inner weight matrices along their orthogonal momentum and everything else as ``sgd``
+            does, with Nesterov's correction; ``plain-sgd`` is what most papers have: without it, and all decayed.
         model: What is trained.
         weight_decay: Of all weights; biases and normalisation weights are left out.
-        is_plain: As most papers have it: without Nesterov's correction, and everything decayed.
+        dtype: Of Muon's products.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": weight_decay if is_plain else 0.0},
+    inner = list(inner_weights(model)) if name == "muon" else []
+    matrices = {id(weight) for weight in inner}
+    outer = [parameter for parameter in parameters if id(parameter) not in matrices]
+    is_plain = name == "plain-sgd"
+    groups: list[dict[str, Any]] = [
+        {"params": inner, "weight_decay": weight_decay, "is_inner": True, "pace": INNER_PACE},
+        {"params": [p for p in outer if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in outer if p.ndim <= 1], "weight_decay": weight_decay if is_plain else 0.0},
     ]
     on_cuda = any(parameter.is_cuda for parameter in parameters)
-    return torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=not is_plain, fused=on_cuda or None)
+    common: dict[str, Any] = {"lr": 0.0, "momentum": 0.9, "nesterov": not is_plain, "fused": on_cuda or None}
+    return Muon(groups, dtype=dtype, **common) if inner else torch.optim.SGD(groups[1:], **common)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of every group."""
+    """Set the learning rate of every group, each at its own pace."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("pace", 1.0)
 
 
 def one_cycle(done: float, *, peak: float, rise: float = 0.3) -> float:

@@ -33,6 +33,7 @@ STAGES = OWN_STAGES | {"prepare", "engine", "simclr", "score"}
 PAPER_SIMCLR = {
     "epochs": 1000,
     "batch": 1024,
+    "optimizer": "sgd",
     "lr": 0.5,
     "weight_decay": 1e-4,
     "temperature": 0.5,

@@ -20,7 +20,7 @@ from noisyclean.data.batches import Pixels, ShuffledBatches
 from noisyclean.engine.distributed import Share, average_buffers, average_gradients, gathered_nt_xent
 from noisyclean.engine.inference import embed
 from noisyclean.engine.neighbours import nearest_neighbours
-from noisyclean.engine.optim import set_rate, sgd, warmup_cosine
+from noisyclean.engine.optim import create_optimizer, set_rate, warmup_cosine
 from noisyclean.errors import NoisycleanError
 from noisyclean.nn.backbone import embed_with
 from noisyclean.nn.heads import projection_head
@@ -68,7 +68,12 @@ class SimCLR:
         self.net = net.train()
         self.head = projection_head(net.num_features, config.projection_dim, seed=seed)  # type: ignore[arg-type]
         self.head.to(runtime.device)
-        self.optimizer = sgd(nn.ModuleList([self.net, self.head]), weight_decay=config.weight_decay)
+        self.optimizer = create_optimizer(
+            config.optimizer,
+            nn.ModuleList([self.net, self.head]),
+            weight_decay=config.weight_decay,
+            dtype=runtime.dtype,
+        )
         self.augmentation = replace(augmentation, side=config.view_side)
         self.config = config
         self.runtime = runtime

@@ -22,7 +22,7 @@ from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
 from noisyclean.engine.distributed import Share, average_buffers, average_gradients, gather_shares
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
-from noisyclean.engine.optim import one_cycle, set_rate, sgd
+from noisyclean.engine.optim import create_optimizer, one_cycle, set_rate
 from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
@@ -75,7 +75,7 @@ class Probe:
         self.weight_N = weight_N
         self.net = net.train()
         self.average = WeightAverage(net, decay=config.ema_decay)
-        self.optimizer = sgd(net, weight_decay=config.weight_decay)
+        self.optimizer = create_optimizer(config.optimizer, net, weight_decay=config.weight_decay, dtype=runtime.dtype)
         self.augmentation = augmentation
         self.config = config
         self.runtime = runtime

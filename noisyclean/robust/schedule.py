@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from noisyclean.config import OptimizerName
 from noisyclean.engine.optim import one_cycle, staircase
 from noisyclean.ranges import Range
 
@@ -25,8 +26,8 @@ class Schedule:
     """A tenth of the rate from each of these on; without any, one cycle."""
     weight_decay: Annotated[float, Range(at_least=0)] = 5e-4
     """Of all weights but biases and normalisation."""
-    is_plain_sgd: bool = False
-    """Without Nesterov's correction, and everything decayed."""
+    optimizer: OptimizerName = "sgd"
+    """How weights are stepped."""
     mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0
     """Of the Beta distribution mixup draws from; 0 switches mixup off."""
     has_strong_views: bool = False

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
-from noisyclean.engine.optim import set_rate, sgd
+from noisyclean.engine.optim import create_optimizer, set_rate
 from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.robust.schedule import Schedule
@@ -28,14 +28,15 @@ class Student:
         net: Trained in place.
         settings: Of the optimiser and of the average.
         num_steps: Of the whole training.
+        dtype: Of the optimiser's products.
     """
 
-    def __init__(self, net: nn.Module, settings: Schedule, *, num_steps: int) -> None:
+    def __init__(self, net: nn.Module, settings: Schedule, *, num_steps: int, dtype: torch.dtype) -> None:
         self.net = net
         decay = settings.ema_decay
         self.ema_decay = decay if decay >= 0 else 1 - 1 / max(2.0, SHARE_AVERAGED * num_steps)
         self.average = WeightAverage(net, decay=self.ema_decay) if self.ema_decay > 0 else None
-        self.optimizer = sgd(net, weight_decay=settings.weight_decay, is_plain=settings.is_plain_sgd)
+        self.optimizer = create_optimizer(settings.optimizer, net, weight_decay=settings.weight_decay, dtype=dtype)
 
     @property
     def best(self) -> nn.Module:

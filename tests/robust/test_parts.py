@@ -37,10 +37,10 @@ def test_laps_take_every_row_equally_often(num: int, num_steps: int, batch: int)
 
 
 def test_the_average_looks_back_over_a_share_of_the_training_and_predicts() -> None:
-    student = Student(make_net(0), Schedule(epochs=1), num_steps=3000)
+    student = Student(make_net(0), Schedule(epochs=1), num_steps=3000, dtype=torch.float32)
     assert student.ema_decay == pytest.approx(0.99)
     assert student.best is not student.net
-    assert Student(make_net(0), Schedule(epochs=1, ema_decay=0.0), num_steps=3000).average is None
+    assert Student(make_net(0), Schedule(epochs=1, ema_decay=0.0), num_steps=3000, dtype=torch.float32).average is None
 
 
 def test_guessing_does_not_touch_the_statistics_of_normalisation() -> None:
@@ -55,7 +55,7 @@ def test_a_gradient_is_clipped_only_where_asked() -> None:
     for clip_norm, moves in ((0.0, True), (1e-6, False)):
         net = make_net(0)
         before = net.get_classifier().weight.detach().clone()  # type: ignore[operator]
-        student = Student(net, Schedule(epochs=1, weight_decay=0.0, ema_decay=0.0), num_steps=1)
+        student = Student(net, Schedule(epochs=1, weight_decay=0.0, ema_decay=0.0), num_steps=1, dtype=torch.float32)
         loss = 100 * student.logits(torch.randn(4, 3, 16, 16), runtime()).square().sum()
         student.learn(loss, rate=0.1, clip_norm=clip_norm)
         after = net.get_classifier().weight.detach()  # type: ignore[operator]

@@ -8,7 +8,7 @@ import pytest
 
 from noisyclean.robust.method import Facts, methods
 
-SGD = {"weight_decay": 5e-4, "is_plain_sgd": True}
+SGD = {"weight_decay": 5e-4, "optimizer": "plain-sgd"}
 DIVIDEMIX = SGD | {
     "num_nets": 2,
     "batch": 64,
@@ -38,7 +38,7 @@ MOIT = {
     "batch": 128,
     "lr": 0.1,
     "weight_decay": 1e-4,
-    "is_plain_sgd": True,
+    "optimizer": "plain-sgd",
     "ema_decay": 0.0,
     "mixup_alpha": 1.0,
     "has_strong_views": True,

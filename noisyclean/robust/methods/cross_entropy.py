@@ -54,7 +54,9 @@ class CrossEntropy:
         self.batches = ShuffledBatches(
             data.pixels.beside(data.train_T), settings.batch, seed=seed, key=("cross-entropy",)
         )
-        self.student = Student(make_net(0), settings, num_steps=settings.epochs * self.batches.num_steps)
+        self.student = Student(
+            make_net(0), settings, num_steps=settings.epochs * self.batches.num_steps, dtype=runtime.dtype
+        )
         self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=settings.epochs)
 
     @classmethod

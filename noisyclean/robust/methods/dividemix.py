@@ -127,7 +127,9 @@ class DivideMix:
             for index in range(settings.num_nets)
         ]
         self.students = [
-            Student(make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps)
+            Student(
+                make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps, dtype=runtime.dtype
+            )
             for index in range(settings.num_nets)
         ]
         self.beliefs = CoDivision(
@@ -365,7 +367,7 @@ def _published(facts: Facts) -> tuple[DivideMixSettings, Mapping[str, str]]:
         epochs=361 if pretrained else 301,
         warmup_epochs=5 if pretrained else 10 if facts.num_classes <= 20 else 30,
         drop_epochs=(150, 300) if pretrained else (150,),
-        is_plain_sgd=True,
+        optimizer="plain-sgd",
         warmup_clip_norm=1.0 if pretrained else 0.0,
         warmup_mixup_alpha=0.0,
         confidence_penalty="asymmetric",

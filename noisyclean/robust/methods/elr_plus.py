@@ -73,7 +73,9 @@ class ElrPlus:
             for index in range(settings.num_nets)
         ]
         self.students = [
-            Student(make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps)
+            Student(
+                make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps, dtype=runtime.dtype
+            )
             for index in range(settings.num_nets)
         ]
         shape = (settings.num_nets, len(data.label_N), data.num_classes)
@@ -203,7 +205,7 @@ def _published(facts: Facts) -> tuple[ElrPlusSettings, Mapping[str, str]]:
         settings = ElrPlusSettings(
             epochs=200,
             drop_epochs=(150,),
-            is_plain_sgd=True,
+            optimizer="plain-sgd",
             ema_decay=0.997,
             ema_ramp_steps=40_000,
             predicts_with_average=False,
@@ -212,7 +214,7 @@ def _published(facts: Facts) -> tuple[ElrPlusSettings, Mapping[str, str]]:
     settings = ElrPlusSettings(
         epochs=250,
         drop_epochs=(200,),
-        is_plain_sgd=True,
+        optimizer="plain-sgd",
         ema_decay=0.997,
         beta=0.9,
         strength=7.0,

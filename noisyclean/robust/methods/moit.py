@@ -101,6 +101,7 @@ class Moit:
             nn.ModuleDict({"net": net, "projection": projection.to(runtime.device)}),
             settings,
             num_steps=settings.epochs * self.batches.num_steps,
+            dtype=runtime.dtype,
         )
         num_slots = max(settings.memory_per_class * data.num_classes, 2 * self.batches.batch)
         self.memory = RingMemory(num_slots, settings.projection_dim, device=runtime.device)
@@ -115,7 +116,7 @@ class Moit:
                 epochs=250,
                 guess_epochs=120,
                 drop_epochs=(125, 200),
-                is_plain_sgd=True,
+                optimizer="plain-sgd",
                 least_crop_area=0.08,
                 ema_decay=0.0,
             )

@@ -170,6 +170,7 @@ class MoitPlus:
             net.to(self.runtime.device),
             self.settings,
             num_steps=self.settings.plus_epochs * self.num_steps(self.settings.epochs),
+            dtype=self.runtime.dtype,
         )
 
     def _rows(self, epoch: int) -> Tensor:
