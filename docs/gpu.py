@@ -59,6 +59,8 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
     found.append(Check("trace-compiled", compiled, "what compiling gains, and where"))
     wanted = "under 480 s, knn_accuracy >= .84"
     found.append(Check("simclr-200", (*simclr, "--out", str(out / "simclr"), *short), wanted))
+    as_before = (*simclr, "--out", str(out / "simclr-sgd"), "--optimizer", "sgd", *short)
+    found.append(Check("simclr-200-sgd", as_before, "knn_accuracy of simclr-200"))
     smaller = (*simclr, "--out", str(out / "simclr-small"), "--view-side", "0.75", *short)
     found.append(Check("simclr-200-small", smaller, "knn_accuracy of simclr-200"))
     audit = ("audit", images, str(data / "labels-worse.csv"), "--out", str(out / "audit"), "--json", *on, *small)

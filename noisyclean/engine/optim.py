@@ -28,7 +28,7 @@ def create_optimizer(
             does, with Nesterov's correction; ``plain-sgd`` is what most papers have: without it, and all decayed.
         model: What is trained.
         weight_decay: Of all weights; biases and normalisation weights are left out.
-        dtype: Of Muon's products.
+        dtype: Of Muon's large products.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     inner = list(inner_weights(model)) if name == "muon" else []

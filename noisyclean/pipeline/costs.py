@@ -16,6 +16,7 @@ from noisyclean.config import Plan
 from noisyclean.data.decode import UnreadableImage, decode
 from noisyclean.data.ingest import Ingested
 from noisyclean.data.splits import TEST_NAMES, VALIDATION_NAMES, rows_of_split
+from noisyclean.engine.optim import create_optimizer
 from noisyclean.pipeline.plan import EVALUATION_SHARE, evaluation_epochs
 from noisyclean.pipeline.preparing import pixel_mapping
 from noisyclean.pipeline.training_plan import TrainPlan
@@ -134,11 +135,14 @@ def _time_training(plan: Plan, num_classes: int) -> tuple[float, int]:
     x_BIHW = torch.zeros(plan.probe.batch, 3, plan.prepare.size_px, plan.prepare.size_px, device=runtime.device)
     x_BIHW = x_BIHW.contiguous(memory_format=torch.channels_last)
     label_B = torch.zeros(plan.probe.batch, dtype=torch.int64, device=runtime.device)
+    optimizer = create_optimizer(plan.probe.optimizer, net, weight_decay=plan.probe.weight_decay, dtype=runtime.dtype)
 
     def step() -> None:
         with runtime.autocast():
             logits_BC = net(x_BIHW)
+        optimizer.zero_grad()
         nn.functional.cross_entropy(logits_BC.float(), label_B).backward()
+        optimizer.step()
         float(logits_BC.detach().sum())  # waits for an accelerator
 
     with use_threads(plan.threads):
