@@ -4,8 +4,8 @@
     python -m noisyclean.bench.cross_validation RUN --truth TRUTH.csv --training ours --epochs 12
 
 RUN is a finished audit: the same decoded images, the same net and the same views are used. ``plain`` is cross-entropy
-with crops and flips, batch 256; ``ours`` adds mixup and the weight average, with the audit's batch and rate. Prints
-seconds and, for each of cleanlab's three scores, AUROC, average precision and precision at k.
+with crops and flips, SGD, batch 256; ``ours`` adds mixup and the weight average, with the audit's optimiser, batch and
+rate. Prints seconds and, for each of cleanlab's three scores, AUROC, average precision and precision at k.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def cross_validate(finished: FinishedRun, label_N: IntArray, asked: argparse.Nam
     plan = finished.plan
     config = replace(plan.probe, epochs=asked.epochs)
     if asked.training == "plain":
-        config = ProbeConfig(epochs=asked.epochs, batch=256, lr=0.1, mixup_alpha=0.0, ema_decay=0.0)
+        config = ProbeConfig(epochs=asked.epochs, batch=256, optimizer="sgd", lr=0.1, mixup_alpha=0.0, ema_decay=0.0)
     store = open_store(stored_images(finished.run))
     images_NHWI = store.images_NHWI[store.failure_N == ""]
     augmentation = training_views(plan.augment, is_strong=False)

@@ -12,10 +12,12 @@ from typing import Any
 from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
 
-__all__ = ["CompactNet", "default_cfg"]
+from noisyclean.nn.pooled import PooledClassifier, default_cfg
+
+__all__ = ["CompactNet"]
 
 
-class CompactNet(nn.Module):
+class CompactNet(PooledClassifier):
     """Stem, three blocks of two convolutions, global average, linear; timm's conventions throughout.
 
     Args:
@@ -48,27 +50,6 @@ class CompactNet(nn.Module):
         features: Tensor = self.blocks(self.stem(x_BIHW))
         return features
 
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pool to (B, D); with ``pre_logits`` stop there, else classify to (B, C)."""
-        pooled_BD = features.mean(dim=(2, 3))
-        if pre_logits:
-            return pooled_BD
-        logits_BC: Tensor = self.fc(pooled_BD)
-        return logits_BC
-
-    def forward(self, x_BIHW: Tensor) -> Tensor:
-        """Logits, shape (B, C)."""
-        return self.forward_head(self.forward_features(x_BIHW))
-
-    def get_classifier(self) -> nn.Module:
-        """The last layer."""
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str = "avg") -> None:  # noqa: ARG002
-        """Put a new classifier in place."""
-        self.num_classes = num_classes
-        self.fc = nn.Linear(self.num_features, num_classes) if num_classes > 0 else nn.Identity()
-
 
 def _convolve(width_in: int, width: int, *, side: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
@@ -80,22 +61,6 @@ def _block(width_in: int, width: int, *, halve: bool) -> nn.Sequential:
     """Perhaps halve, then convolve twice."""
     pool = nn.MaxPool2d(2) if halve else nn.Identity()
     return nn.Sequential(pool, _convolve(width_in, width), _convolve(width, width))
-
-
-def default_cfg(input_px: int, *, first_conv: str) -> dict[str, Any]:
-    """What timm calls a pretrained config, for a net that has no published weights."""
-    return {
-        "url": "",
-        "num_classes": 1000,
-        "input_size": (3, input_px, input_px),
-        "pool_size": None,
-        "crop_pct": 1.0,
-        "interpolation": "bilinear",
-        "mean": (0.5, 0.5, 0.5),
-        "std": (0.25, 0.25, 0.25),
-        "first_conv": first_conv,
-        "classifier": "fc",
-    }
 
 
 default_cfgs = {

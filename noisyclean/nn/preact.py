@@ -11,14 +11,14 @@ from typing import Any
 from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
 
-from noisyclean.nn.compact import default_cfg
+from noisyclean.nn.pooled import PooledClassifier, default_cfg
 
 __all__ = ["PreActResNet"]
 
 WIDTHS = (64, 128, 256, 512)
 
 
-class PreActResNet(nn.Module):
+class PreActResNet(PooledClassifier):
     """Stem of 3 x 3, four stages of basic blocks, global average, linear; timm's conventions throughout.
 
     Args:
@@ -50,27 +50,6 @@ class PreActResNet(nn.Module):
         """Feature map before pooling."""
         features: Tensor = self.last(self.blocks(self.stem(x_BIHW)))
         return features
-
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pool to (B, D); with ``pre_logits`` stop there, else classify to (B, C)."""
-        pooled_BD = features.mean(dim=(2, 3))
-        if pre_logits:
-            return pooled_BD
-        logits_BC: Tensor = self.fc(pooled_BD)
-        return logits_BC
-
-    def forward(self, x_BIHW: Tensor) -> Tensor:
-        """Logits, shape (B, C)."""
-        return self.forward_head(self.forward_features(x_BIHW))
-
-    def get_classifier(self) -> nn.Module:
-        """The last layer."""
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str = "avg") -> None:  # noqa: ARG002
-        """Put a new classifier in place."""
-        self.num_classes = num_classes
-        self.fc = nn.Linear(self.num_features, num_classes) if num_classes > 0 else nn.Identity()
 
 
 class _Block(nn.Module):

@@ -8,7 +8,7 @@ from timm.models import build_model_with_cfg, register_model
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
-from noisyclean.nn.compact import default_cfg
+from noisyclean.nn.pooled import default_cfg
 
 __all__: list[str] = []
 
