@@ -147,7 +147,7 @@ class ProbeConfig:
     """Of each net."""
     batch: Annotated[int, Range(at_least=2)] = 128
     """Images in a step."""
-    optimizer: OptimizerName = "muon"
+    optimizer: OptimizerName = "sgd"
     """How weights are stepped."""
     lr: Annotated[float, Range(above=0)] = 0.2
     """Peak of the one-cycle schedule."""

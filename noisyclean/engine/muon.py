@@ -1,7 +1,7 @@
 """Muon (https://kellerjordan.github.io/posts/muon): the momentum of every inner weight matrix is made orthogonal.
 
 Plain SGD follows the few directions in which gradients are large; an orthogonal step goes as far in every other one.
-With few images and few epochs that is what is short: the same figures take about half the epochs, or fewer
+With few images and few epochs that is what is short: SimCLR needs a quarter of the epochs for the same figures
 (``docs/decisions/0009-muon.md``). Everything that is no inner matrix takes SGD's step. Cost, for a matrix of m x n
 weights, m <= n: 4 m m n + 18 m m m operations a step. The Newton-Schulz iteration is done on the products of the rows,
 in float32; the matrix itself is read twice.

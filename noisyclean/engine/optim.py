@@ -16,6 +16,9 @@ __all__ = ["create_optimizer", "one_cycle", "set_rate", "staircase", "warmup_cos
 
 INNER_PACE = 0.25
 """Of the learning rate, what orthogonal steps take."""
+INNER_DECAY = 100
+"""Times the weight decay, for what takes orthogonal steps: they do not shrink with the gradient, so without it weights
+grow and wrong labels are memorised sooner. Muon's usual decay is .1; of 5e-4 this makes .05."""
 
 
 def create_optimizer(
@@ -27,7 +30,8 @@ def create_optimizer(
         name: ``muon`` steps inner weight matrices along their orthogonal momentum and everything else as ``sgd``
             does, with Nesterov's correction; ``plain-sgd`` is what most papers have: without it, and all decayed.
         model: What is trained.
-        weight_decay: Of all weights; biases and normalisation weights are left out.
+        weight_decay: Of all weights, :data:`INNER_DECAY` times as much of inner ones; biases and normalisation weights
+            are left out.
         dtype: Of Muon's large products.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -36,7 +40,7 @@ def create_optimizer(
     outer = [parameter for parameter in parameters if id(parameter) not in matrices]
     is_plain = name == "plain-sgd"
     groups: list[dict[str, Any]] = [
-        {"params": inner, "weight_decay": weight_decay, "is_inner": True, "pace": INNER_PACE},
+        {"params": inner, "weight_decay": INNER_DECAY * weight_decay, "is_inner": True, "pace": INNER_PACE},
         {"params": [p for p in outer if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in outer if p.ndim <= 1], "weight_decay": weight_decay if is_plain else 0.0},
     ]

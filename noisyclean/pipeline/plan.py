@@ -11,17 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from noisyclean.base.files import read_json, write_json
 from noisyclean.base.runtime import NO_FLOAT64, choose_runtime
-from noisyclean.config import (
-    AUGMENTS,
-    PRESETS,
-    OptimizerName,
-    Plan,
-    PrepareConfig,
-    ProbeConfig,
-    SimCLRConfig,
-    Way,
-    overlay,
-)
+from noisyclean.config import AUGMENTS, PRESETS, Plan, PrepareConfig, ProbeConfig, SimCLRConfig, Way, overlay
 from noisyclean.data.augment import weak
 from noisyclean.data.depth import choose_window
 from noisyclean.engine.inference import evaluation_views
@@ -47,10 +37,6 @@ MOST_EPOCHS = 40
 LEAST_STEPS = 56
 """Of an epoch, where the images are enough for that many batches."""
 LEAST_BATCH = 8
-MUON_BATCH = 64
-"""In smaller batches Muon's steps cost more than they save, and it memorises few images sooner than SGD does."""
-MUON_EPOCHS = 0.75
-"""Of SGD's epochs, what finds as many errors or more (``docs/decisions/0009-muon.md``)."""
 ENOUGH_HELD_OUT = 250
 """Images no net learns from, enough to notice memorised labels by."""
 MOST_HELD_OUT = 0.03
@@ -269,23 +255,20 @@ def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tupl
 def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeConfig, str]:
     """Few images get small batches rather than many epochs: steps teach, epochs memorise the wrong labels."""
     num_nets, epochs = {"quick": (1, 16), "standard": (1, 32), "thorough": (3, 32), "paper": (3, 40)}[preset]
-    epochs = max(epochs, min(round(epochs * math.sqrt(MANY_IMAGES / num)), MOST_EPOCHS))
+    stretch = math.sqrt(MANY_IMAGES / num)
+    epochs = max(epochs, min(round(epochs * stretch), MOST_EPOCHS))
     most = 128 if is_small_machine else 256
     batch = min(most, max(LEAST_BATCH, 2 ** int(math.log2(max(num / LEAST_STEPS, 1)))))
-    limit = ": more epochs of so few images would memorise their labels" if epochs == MOST_EPOCHS else ""
-    optimizer: OptimizerName = "sgd"
-    if batch >= MUON_BATCH:
-        optimizer, epochs = "muon", round(MUON_EPOCHS * epochs)
     lr = round(PEAK_LR * math.sqrt(batch / 128), 4)
     nets = f"{num_nets} nets" if num_nets > 1 else "1 net"
     evaluation = evaluation_epochs(ProbeConfig.num_recordings)
     reason = (
-        f"{nets} of {epochs} epochs in batches of {batch}, stepped by {optimizer}, "
-        f"each judging at the cost of {evaluation:.1f} epochs more{limit}"
+        f"{nets} of {epochs} epochs in batches of {batch}, each judging at the cost of {evaluation:.1f} epochs more"
     )
+    if epochs == MOST_EPOCHS:
+        reason += ": more epochs of so few images would memorise their labels"
     held_out = min(MOST_HELD_OUT, round(ENOUGH_HELD_OUT / num, 4))
-    config = ProbeConfig(num_nets=num_nets, epochs=epochs, batch=batch, optimizer=optimizer, lr=lr, held_out=held_out)
-    return config, reason
+    return ProbeConfig(num_nets=num_nets, epochs=epochs, batch=batch, lr=lr, held_out=held_out), reason
 
 
 def evaluation_epochs(num_recordings: int) -> float:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from noisyclean.engine.muon import COEFFICIENTS, ITERATIONS, MOMENTUM, inner_weights, orthogonal
-from noisyclean.engine.optim import INNER_PACE, create_optimizer, set_rate
+from noisyclean.engine.optim import INNER_DECAY, INNER_PACE, create_optimizer, set_rate
 from noisyclean.nn import create_backbone
 from noisyclean.nn.heads import linear_projection
 
@@ -110,6 +110,7 @@ def test_steps_against_a_slow_loop() -> None:
             assert weight.grad is not None
             decay = weight_decay * weight.detach() if weight.ndim > 1 else 0.0
             if name == "inner.weight":
+                decay *= INNER_DECAY
                 velocity[name] = MOMENTUM * velocity[name] + weight.grad
                 ahead = weight.grad + MOMENTUM * velocity[name]
                 flat = slowly_orthogonal(ahead.flatten(1).numpy()).astype(np.float32)
