@@ -12,7 +12,7 @@ from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import Pixels
 from noisyclean.engine.fold import folded
 
-__all__ = ["embed", "evaluation_batch", "evaluation_views", "log_probabilities", "pooled_features"]
+__all__ = ["embed", "evaluation_batch", "evaluation_views", "log_probabilities", "pooled_features", "stacked"]
 
 BATCH = 1000
 BATCH_PIXELS = BATCH * 64 * 64
@@ -65,13 +65,13 @@ def log_probabilities(
 def embed(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Tensor:
     """L2-normalised pooled features of some plain images, shape (len(rows), D); leaves ``net`` in eval mode."""
     parts = (nn.functional.normalize(h_BD, dim=1) for h_BD in _pooled(net, pixels, rows, runtime))
-    return _stacked(parts, len(rows))
+    return stacked(parts, len(rows))
 
 
 @torch.inference_mode()
 def pooled_features(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Tensor:
     """What the classifier sees of some plain images, shape (len(rows), D), float32; leaves ``net`` in eval mode."""
-    return _stacked(_pooled(net, pixels, rows, runtime), len(rows))
+    return stacked(_pooled(net, pixels, rows, runtime), len(rows))
 
 
 def _pooled(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Iterator[Tensor]:
@@ -84,14 +84,21 @@ def _pooled(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> I
         yield h_BD
 
 
-def _stacked(parts: Iterable[Tensor], num: int) -> Tensor:
-    """Batches one below the other, held once; an ordinary tensor that may be changed later."""
+def stacked(parts: Iterable[Tensor], num: int) -> Tensor:
+    """Batches one below the other, held once; an ordinary tensor that may be changed later.
+
+    Kept one by one between what large layers answer, they would break the heap into pieces.
+
+    Args:
+        parts: One after the other, of one dtype; shape (B, D).
+        num: Rows of all of them.
+    """
     stacked_ND = torch.empty(0)
     done = 0
     for part_BD in parts:
         if not done:
             with torch.inference_mode(False):
-                stacked_ND = torch.empty(num, *part_BD.shape[1:], device=part_BD.device)
+                stacked_ND = torch.empty(num, *part_BD.shape[1:], dtype=part_BD.dtype, device=part_BD.device)
         stacked_ND[done : done + len(part_BD)] = part_BD
         done += len(part_BD)
     return stacked_ND

@@ -63,6 +63,14 @@ class _Asked:
         """What ``--init`` means."""
         return resolve_origin(self.request.init, self.request.backbone)
 
+    @functools.cached_property
+    def tested_files(self) -> list[str]:
+        """Files of the test table."""
+        if self.test is None:
+            return []
+        files: list[str] = read_labels(self.images, self.test, self.options).table.file_N.tolist()
+        return files
+
 
 def train(
     images: str | Path,
@@ -222,7 +230,7 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
     if asked.earlier is not None:
         ingested = pin_verdicts(ingested, asked.earlier, reporter)
     if asked.test is not None:
-        ingested = set_tested_aside(ingested, _tested_files(asked), asked.test, reporter=reporter)
+        ingested = set_tested_aside(ingested, asked.tested_files, asked.test, reporter=reporter)
     if dry_run:
         stopwatch = Stopwatch(ingested)
         plan = _decide(asked, ingested, stopwatch=stopwatch)
@@ -257,15 +265,7 @@ def _others(asked: _Asked, ingested: Ingested) -> list[str]:
     """Files for the pre-training alone; none that is tested on."""
     if not asked.request.use_unlabelled:
         return []
-    return find_unlabelled(asked.images, ingested, but=_tested_files(asked))
-
-
-def _tested_files(asked: _Asked) -> list[str]:
-    """Files of the test table."""
-    if asked.test is None:
-        return []
-    files: list[str] = read_labels(asked.images, asked.test, asked.options).table.file_N.tolist()
-    return files
+    return find_unlabelled(asked.images, ingested, but=asked.tested_files)
 
 
 def _decide(asked: _Asked, ingested: Ingested, *, stopwatch: Stopwatch | None = None) -> TrainPlan:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.augment import FixedView
 from noisyclean.data.batches import Pixels
+from noisyclean.engine.inference import stacked
 
 __all__ = ["PatchFeatures"]
 
@@ -111,23 +112,21 @@ class PatchFeatures:
     ) -> Tensor:
         """Features of all images, shape (N, D).
 
-        Written into one array: kept one by one between the large responses, they would break the heap into pieces.
-
         Args:
             pixels: The images.
             runtime: Device.
             view: How they are looked at.
-            dtype: Of the array.
+            dtype: Of what is kept.
             advance: Hears of how many more images the features are there.
         """
-        z_ND = torch.empty(len(pixels), self.num_features, dtype=dtype, device=runtime.device)
-        done = 0
-        for z_BD in self.blocks(pixels, runtime, view):
-            z_ND[done : done + len(z_BD)] = z_BD
-            done += len(z_BD)
-            if advance is not None:
-                advance(len(z_BD))
-        return z_ND
+
+        def parts() -> Iterator[Tensor]:
+            for z_BD in self.blocks(pixels, runtime, view):
+                yield z_BD.to(dtype)
+                if advance is not None:
+                    advance(len(z_BD))
+
+        return stacked(parts(), len(pixels))
 
 
 def _draw_patches(pixels: Pixels, draw: torch.Generator) -> Tensor:
