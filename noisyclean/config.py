@@ -77,6 +77,8 @@ class EngineConfig:
 
     compile: bool = False
     """Whether training's passes are compiled; takes a C++ compiler and a minute, so only long trainings gain."""
+    replay: bool = True
+    """Whether an accelerator replays its training steps as it recorded them; off where a backbone waits for values."""
 
 
 @dataclass(frozen=True, kw_only=True)

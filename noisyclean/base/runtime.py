@@ -23,6 +23,7 @@ __all__ = [
     "at_work",
     "available_cores",
     "choose_runtime",
+    "coarsely",
     "exactly",
     "generator",
     "give_back_memory",
@@ -55,6 +56,8 @@ class Runtime:
     reasons: dict[str, str]
     compiles: bool = False
     """Whether training's forward and backward passes are compiled."""
+    replays: bool = True
+    """Whether an accelerator replays its training steps as recorded."""
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
@@ -179,6 +182,18 @@ def exactly(runtime: Runtime) -> Iterator[None]:
     try:
         with use_threads(runtime.threads), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def coarsely(device: torch.device) -> Iterator[None]:
+    """Let an accelerator round the factors of float32 products to TF32 inside the block; its matrix units take them."""
+    before = torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
     finally:
         torch.set_float32_matmul_precision(before)
 

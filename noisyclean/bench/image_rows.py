@@ -93,7 +93,7 @@ def _augment(work: Workload, peer: Callable[[], object]) -> Contest:
     def ours() -> None:
         draw = generator(device, 0, "bench", next(calls))
         for index_B in rows:
-            pixels.random(index_B, strong(), draw)
+            pixels.random(pixels.take(index_B), strong(), draw)
         finish(device)
 
     bytes_a_view = pixels.images_NHWI[0].numel() * (1 + FLOAT_BYTES)

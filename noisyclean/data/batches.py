@@ -73,14 +73,14 @@ class Pixels:
         x_BIHW = x_BIHW.float() * self.std_3[:, None, None] + self.mean_3[:, None, None]
         return (255 * x_BIHW).round().clamp(0, 255).to(torch.uint8)
 
-    def random(self, row_B: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-        """Normalised random views of these rows, ``channels_last``; as large as the augmentation wants them."""
-        view = sample_view(augmentation, len(row_B), self.size_px, self.size_px, generator=generator)
-        return self.normalise(apply_view(self.take(row_B), view, size_px=augmentation.side_px(self.size_px)))
+    def random(self, x_BHWI: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+        """Normalised random views of images :meth:`take` gave; ``channels_last``, as large as the augmentation says."""
+        view = sample_view(augmentation, len(x_BHWI), self.size_px, self.size_px, generator=generator)
+        return self.normalise(apply_view(x_BHWI, view, size_px=augmentation.side_px(self.size_px)))
 
-    def fixed(self, row_B: Tensor, view: FixedView) -> Tensor:
-        """Normalised images of these rows under one fixed view, ``channels_last``."""
-        return self.normalise(view(self.take(row_B)))
+    def fixed(self, x_BHWI: Tensor, view: FixedView) -> Tensor:
+        """Normalised images under one fixed view, ``channels_last``."""
+        return self.normalise(view(x_BHWI))
 
     def patches(self, row_P: Tensor, top_P: Tensor, left_P: Tensor, side_px: int) -> Tensor:
         """Normalised square pieces of these rows' images, shape (P, 3, side, side); no other pixel is touched."""

@@ -51,9 +51,10 @@ def log_probabilities(
     rows = torch.arange(len(pixels)) if rows is None else rows
     parts: list[Tensor] = []
     for row_B in pixels.beside(rows).split(evaluation_batch(pixels)):
+        x_BHWI = pixels.take(row_B)
         total_BC = torch.zeros(())
         for view in views:
-            x_BIHW = pixels.fixed(row_B, view)  # In full precision, as training views are.
+            x_BIHW = pixels.fixed(x_BHWI, view)  # In full precision, as training views are.
             with runtime.autocast():
                 logits_BC = quick(x_BIHW)
             total_BC = total_BC.to(logits_BC.device) + logits_BC.float().log_softmax(dim=1)
@@ -77,7 +78,7 @@ def pooled_features(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runti
 def _pooled(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Iterator[Tensor]:
     net.eval()
     for row_B in pixels.beside(rows).split(evaluation_batch(pixels)):
-        x_BIHW = pixels.fixed(row_B, FixedView())
+        x_BIHW = pixels.fixed(pixels.take(row_B), FixedView())
         with runtime.autocast():
             features = net.forward_features(x_BIHW)  # type: ignore[operator]
             h_BD = net.forward_head(features, pre_logits=True).flatten(1).float()  # type: ignore[operator]

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from noisyclean.base.runtime import coarsely
+
 __all__ = ["Muon", "inner_weights", "orthogonal"]
 
 MOMENTUM = 0.6
@@ -31,7 +33,7 @@ class Muon(torch.optim.SGD):
     Args:
         groups: Parameter groups; those with ``is_inner`` hold matrices, or convolutions, which are taken as matrices
             of a row for each output, and are stepped by SGD without momentum of its own.
-        dtype: Of the last product, which is with the matrix; all others are float32.
+        dtype: Of the last product, which is with the matrix; all others are float32, on an accelerator its TF32.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], *, dtype: torch.dtype, **defaults: Any) -> None:
@@ -40,62 +42,77 @@ class Muon(torch.optim.SGD):
         super().__init__([plain | group | (inner if group.get("is_inner") else {}) for group in groups], **defaults)
         self.dtype = dtype
 
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """:meth:`turn`, then :meth:`descend`."""
+        self.turn()
+        self.descend()
+
+    def descend(self) -> None:
+        """Step along the gradients as they are."""
+        super().step()
+
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step; gradients of inner weights are replaced by the direction they are stepped along."""
-        for group in self.param_groups:
-            if group["is_inner"]:
-                for weight in group["params"]:
-                    if weight.grad is not None:
-                        weight.grad = self._direction(weight)
-        super().step(closure)
+    def turn(self) -> None:
+        """Replace the gradients of inner weights by the directions they are stepped along; reads no rate."""
+        inner = [weight for group in self.param_groups if group["is_inner"] for weight in group["params"]]
+        pairs = [(weight, weight.grad) for weight in inner if weight.grad is not None]
+        if not pairs:
+            return
+        weights, gradients = map(list, zip(*pairs, strict=True))
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+        for gradient, ahead in zip(gradients, self._ahead(weights, gradients), strict=True):
+            # The order of a matrix' columns does not matter, so channels go last, as ``channels_last`` has them.
+            x_MN = ahead.movedim(1, -1).flatten(1)
+            alike.setdefault(x_MN.shape, []).append((gradient, x_MN))
+        for shape, found in alike.items():
+            scale = max(1.0, shape[0] / shape[1]) ** 0.5
+            step_LMN = scale * orthogonal(torch.stack([x_MN for _, x_MN in found]), dtype=self.dtype)
+            for (gradient, _), step_MN in zip(found, step_LMN, strict=True):
+                last = gradient.movedim(1, -1)
+                last.copy_(step_MN.view(last.shape))
 
-    def _direction(self, weight: Tensor) -> Tensor:
-        """Orthogonal, one step ahead of the momentum as in Nesterov's method; as long for any shape of matrix."""
-        assert weight.grad is not None
-        state = self.state[weight]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(weight.grad)
-        momentum = state["momentum_buffer"].mul_(MOMENTUM).add_(weight.grad)
-        ahead = weight.grad.add(momentum, alpha=MOMENTUM)
-        # The order of a matrix' columns does not matter, so channels go last, where ``channels_last`` has them already.
-        last = ahead.movedim(1, -1)
-        step_MN = orthogonal(last.flatten(1), dtype=self.dtype)
-        height, width = step_MN.shape
-        direction: Tensor = (step_MN * max(1.0, height / width) ** 0.5).view(last.shape).movedim(-1, 1)
-        return direction
+    def _ahead(self, weights: list[Tensor], gradients: list[Tensor]) -> tuple[Tensor, ...]:
+        """Momenta one step ahead, as in Nesterov's method."""
+        for weight in weights:
+            if "momentum_buffer" not in self.state[weight]:
+                self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        momenta = [self.state[weight]["momentum_buffer"] for weight in weights]
+        torch._foreach_mul_(momenta, MOMENTUM)
+        torch._foreach_add_(momenta, gradients)
+        return torch._foreach_add(gradients, momenta, alpha=MOMENTUM)
 
 
-def orthogonal(x_MN: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """About the nearest matrix whose rows, or columns if they are fewer, are orthogonal and of length 1.
+def orthogonal(x_LMN: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """About the nearest matrices whose rows, or columns if they are fewer, are orthogonal and of length 1.
 
     Args:
-        x_MN: Any matrix.
+        x_LMN: Any matrices, each for itself.
         dtype: Of the last product.
 
     Returns:
         For x = U S V' about U V': the singular values lie between .4 and 1.3 where they were at least a thirtieth of
-        x's norm, and below where they were smaller. Shape and dtype of ``x_MN``; zero where that is.
+        x's norm, and below where they were smaller. Shape and dtype of ``x_LMN``; zero where that is.
     """
-    is_tall = x_MN.shape[0] > x_MN.shape[1]
-    y_MN: Tensor = (x_MN.T if is_tall else x_MN).float()
-    y_MN = y_MN / y_MN.norm().clamp(min=1e-12)
-    gram_MM = y_MN @ y_MN.T
-    factor_MM = turn_MM = _polynomial(gram_MM)
-    for _ in range(ITERATIONS - 1):
-        gram_MM = factor_MM @ gram_MM @ factor_MM
-        factor_MM = _polynomial(gram_MM)
-        turn_MM = factor_MM @ turn_MM
-    y_MN = (turn_MM.to(dtype) @ y_MN.to(dtype)).to(x_MN.dtype)
-    return y_MN.T if is_tall else y_MN
+    is_tall = x_LMN.shape[1] > x_LMN.shape[2]
+    y_LMN: Tensor = (x_LMN.mT if is_tall else x_LMN).float()
+    y_LMN = y_LMN / torch.linalg.vector_norm(y_LMN, dim=(1, 2), keepdim=True).clamp(min=1e-12)
+    with coarsely(x_LMN.device):
+        gram_LMM = y_LMN @ y_LMN.mT
+        factor_LMM = turn_LMM = _polynomial(gram_LMM)
+        for _ in range(ITERATIONS - 1):
+            gram_LMM = factor_LMM @ gram_LMM @ factor_LMM
+            factor_LMM = _polynomial(gram_LMM)
+            turn_LMM = factor_LMM @ turn_LMM
+        y_LMN = (turn_LMM.to(dtype) @ y_LMN.to(dtype)).to(x_LMN.dtype)
+    return y_LMN.mT if is_tall else y_LMN
 
 
-def _polynomial(gram_MM: Tensor) -> Tensor:
-    """What one step of the iteration multiplies a matrix by, of the products of its rows."""
+def _polynomial(gram_LMM: Tensor) -> Tensor:
+    """What one step of the iteration multiplies matrices by, of the products of their rows."""
     linear, cubic, quintic = COEFFICIENTS
-    identity_MM = torch.eye(len(gram_MM), device=gram_MM.device)
-    factor_MM: Tensor = linear * identity_MM + cubic * gram_MM + quintic * (gram_MM @ gram_MM)
-    return factor_MM
+    factor_LMM = torch.baddbmm(gram_LMM, gram_LMM, gram_LMM, beta=cubic, alpha=quintic)
+    factor_LMM.diagonal(dim1=1, dim2=2).add_(linear)
+    return factor_LMM
 
 
 def inner_weights(model: nn.Module) -> Iterator[Tensor]:

@@ -30,7 +30,8 @@ class RingMemory:
     def __init__(self, num_slots: int, dim: int, *, device: torch.device) -> None:
         self.z_MD = torch.zeros(num_slots, dim, device=device)
         self.label_M = torch.full((num_slots,), EMPTY, device=device)
-        self.cursor = 0
+        self.cursor = torch.zeros((), dtype=torch.int64, device=device)
+        """Where the next row goes; on the device, because a replayed step moves it too."""
 
     def enqueue(self, z_BD: Tensor, label_B: Tensor) -> Tensor:
         """Write a batch of at most M rows and return their slots, shape (B,)."""
@@ -38,7 +39,7 @@ class RingMemory:
         slot_B = (self.cursor + torch.arange(len(z_BD), device=z_BD.device)) % len(self.z_MD)
         self.z_MD[slot_B] = z_BD.detach().float()
         self.label_M[slot_B] = label_B
-        self.cursor = (self.cursor + len(z_BD)) % len(self.z_MD)
+        self.cursor.add_(len(z_BD)).remainder_(len(self.z_MD))
         return slot_B
 
     @property
@@ -54,4 +55,4 @@ class RingMemory:
         """Continue from a saved state."""
         self.z_MD.copy_(state["z_MD"])
         self.label_M.copy_(state["label_M"])
-        self.cursor = int(state["cursor"])
+        self.cursor.copy_(state["cursor"])

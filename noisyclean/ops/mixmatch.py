@@ -60,7 +60,9 @@ def interpolated_targets(
     return labels_BC + share_B1 * guesses_BC + (1 - share_B1) * guesses_BC[partner_B]
 
 
-def semi_supervised_loss(logits_BC: Tensor, target_BC: Tensor, *, num_labelled: int, lambda_per_class: float) -> Tensor:
+def semi_supervised_loss(
+    logits_BC: Tensor, target_BC: Tensor, *, num_labelled: int, lambda_per_class: float | Tensor
+) -> Tensor:
     """Cross-entropy of the labelled rows plus a weighted squared error of the others.
 
     MixMatch, https://arxiv.org/abs/1905.02249, equations 3 to 5: the squared error is averaged over rows *and classes*,

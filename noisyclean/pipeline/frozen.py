@@ -131,7 +131,7 @@ def _classify_with(net: nn.Module, opinion: OutsideOpinion, pixels: Pixels) -> N
         UsageError: It does not: something lies between its features and its classifier.
     """
     set_classifier(net, opinion.weight_CD, opinion.bias_C)
-    x_BIHW = pixels.fixed(torch.arange(min(COMPARED, len(pixels)), device=pixels.device), FixedView())
+    x_BIHW = pixels.fixed(pixels.take(pixels.beside(torch.arange(min(COMPARED, len(pixels))))), FixedView())
     features = net.forward_features(x_BIHW)  # type: ignore[operator]
     h_BD = net.forward_head(features, pre_logits=True).flatten(1).double()  # type: ignore[operator]
     expected_BC = h_BD @ opinion.weight_CD.T + opinion.bias_C

@@ -21,7 +21,7 @@ def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
     """
     threads = max(1, plan.threads // Share.current().num) if is_shared else plan.threads
     runtime = choose_runtime(plan.device, threads=threads, dtype=plan.dtype)
-    runtime = replace(runtime, compiles=plan.engine.compile)
+    runtime = replace(runtime, compiles=plan.engine.compile, replays=plan.engine.replay)
     keep_freed_memory()
     try:
         with at_work(runtime):

@@ -72,11 +72,11 @@ def write_preview(path: Path, plan: Plan, prepared: Prepared) -> None:
     rows = np.unique(np.linspace(0, len(prepared.table) - 1, NUM_SHOWN).astype(np.int64))
     with machine(plan) as runtime:
         pixels = load_pixels(prepared.images_NHWI, runtime.device)
-        index_B = torch.from_numpy(rows).to(runtime.device)
+        x_BHWI = pixels.take(pixels.beside(torch.from_numpy(rows)))
         augmentation = training_views(plan.augment, is_strong=False)
         draw = generator(runtime.device, plan.seed, "preview")
-        views = [pixels.fixed(index_B, FixedView())]
-        views += [pixels.random(index_B, augmentation, draw) for _ in range(NUM_VIEWS)]
+        views = [pixels.fixed(x_BHWI, FixedView())]
+        views += [pixels.random(x_BHWI, augmentation, draw) for _ in range(NUM_VIEWS)]
         shown = [pixels.restore(view).permute(0, 2, 3, 1).cpu().numpy() for view in views]
     sheet = Image.fromarray(_sheet([_enlarge(images) for images in shown]))
     with atomic_path(path) as temporary:

@@ -84,7 +84,7 @@ class PatchFeatures:
 
     def __call__(self, pixels: Pixels, row_B: Tensor, runtime: Runtime, view: FixedView | None = None) -> Tensor:
         """Features of some images, shape (B, regions * filters), float32."""
-        x_BIHW = pixels.fixed(row_B, view or FixedView()).contiguous()
+        x_BIHW = pixels.fixed(pixels.take(row_B), view or FixedView()).contiguous()
         patch_BLD = functional.unfold(x_BIHW, SIDE_PX, stride=self.stride).transpose(1, 2)
         num_positions = patch_BLD.shape[1]
         side = math.isqrt(num_positions)

@@ -13,14 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from noisyclean.base.runtime import Runtime, generator
+from noisyclean.base.randomness import seed_from
+from noisyclean.base.runtime import Runtime
 from noisyclean.config import SimCLRConfig
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
-from noisyclean.engine.distributed import Share, average_buffers, average_gradients, gathered_nt_xent
+from noisyclean.engine.descent import Descent, Figures
+from noisyclean.engine.distributed import Share, average_buffers, gathered_nt_xent
 from noisyclean.engine.inference import embed
 from noisyclean.engine.neighbours import nearest_neighbours
-from noisyclean.engine.optim import create_optimizer, set_rate, warmup_cosine
+from noisyclean.engine.optim import create_optimizer, warmup_cosine
 from noisyclean.errors import NoisycleanError
 from noisyclean.nn.backbone import embed_with
 from noisyclean.nn.heads import projection_head
@@ -68,12 +70,11 @@ class SimCLR:
         self.net = net.train()
         self.head = projection_head(net.num_features, config.projection_dim, seed=seed)  # type: ignore[arg-type]
         self.head.to(runtime.device)
+        trained = nn.ModuleList([self.net, self.head])
         self.optimizer = create_optimizer(
-            config.optimizer,
-            nn.ModuleList([self.net, self.head]),
-            weight_decay=config.weight_decay,
-            dtype=runtime.dtype,
+            config.optimizer, trained, weight_decay=config.weight_decay, dtype=runtime.dtype
         )
+        self.descent = Descent(trained, self.optimizer, runtime)
         self.augmentation = replace(augmentation, side=config.view_side)
         self.config = config
         self.runtime = runtime
@@ -91,24 +92,18 @@ class SimCLR:
     def begin_epoch(self, epoch: int) -> None:
         """Nothing is decided here."""
 
-    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+    def step(self, epoch: int, step: int) -> Figures:
         """One step on two views of a batch."""
         key = ("simclr", epoch, step, self.share.rank) if self.share.num > 1 else ("simclr", epoch, step)
-        draw = generator(self.runtime.device, self.seed, *key)
         row_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
-        views = [self.pixels.random(row_B, self.augmentation, draw) for _ in range(2)]
         done = (epoch + step / self.batches.num_steps) / self.config.epochs
         warmup = min(self.config.warmup_epochs / self.config.epochs, 0.1)
-        set_rate(self.optimizer, warmup_cosine(done, peak=self.config.lr, warmup=warmup))
-        with self.runtime.autocast():
-            z_BD = self.head(self.embed(self.net, torch.cat(views)))
-        z_BD = nn.functional.normalize(z_BD.float(), dim=1)
-        loss = gathered_nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        loss = average_gradients([*self.net.parameters(), *self.head.parameters()], loss)
-        self.optimizer.step()
-        return {"loss": loss, "spread": spread(z_BD.detach())}
+        return self.descent.step(
+            self._contrast,
+            self.pixels.take(row_B),
+            seed=seed_from(self.seed, *key),
+            rate=warmup_cosine(done, peak=self.config.lr, warmup=warmup),
+        )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Check now and then that neighbours agree more often, and that there is something to tell apart."""
@@ -137,3 +132,12 @@ class SimCLR:
         self.net.load_state_dict(state["net"])
         self.head.load_state_dict(state["head"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+    def _contrast(self, draw: torch.Generator, x_BHWI: Tensor) -> Figures:
+        """NT-Xent of two views of each image."""
+        views = [self.pixels.random(x_BHWI, self.augmentation, draw) for _ in range(2)]
+        with self.runtime.autocast():
+            z_BD = self.head(self.embed(self.net, torch.cat(views)))
+        z_BD = nn.functional.normalize(z_BD.float(), dim=1)
+        loss = gathered_nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
+        return {"loss": loss, "spread": spread(z_BD.detach())}

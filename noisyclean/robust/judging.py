@@ -34,7 +34,7 @@ def judge_and_embed(net: nn.Module, data: TrainingData, runtime: Runtime) -> tup
     log_p_parts: list[Tensor] = []
     h_parts: list[Tensor] = []
     for row_B in data.pixels.beside(torch.arange(len(data.label_N))).split(evaluation_batch(data.pixels)):
-        x_BIHW = data.pixels.fixed(row_B, FixedView())
+        x_BIHW = data.pixels.fixed(data.pixels.take(row_B), FixedView())
         with runtime.autocast():
             h_BD = embed_with(net, x_BIHW)
             log_p_parts.append(classify_features(net, h_BD).float().log_softmax(dim=1))

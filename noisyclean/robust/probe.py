@@ -16,13 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from noisyclean.base.runtime import Runtime, generator
+from noisyclean.base.randomness import seed_from
+from noisyclean.base.runtime import Runtime
 from noisyclean.config import ProbeConfig
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
-from noisyclean.engine.distributed import Share, average_buffers, average_gradients, gather_shares
+from noisyclean.engine.descent import Descent, Figures
+from noisyclean.engine.distributed import Share, average_buffers, gather_shares
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
-from noisyclean.engine.optim import create_optimizer, one_cycle, set_rate
+from noisyclean.engine.optim import create_optimizer, one_cycle
 from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
@@ -76,6 +78,7 @@ class Probe:
         self.net = net.train()
         self.average = WeightAverage(net, decay=config.ema_decay)
         self.optimizer = create_optimizer(config.optimizer, net, weight_decay=config.weight_decay, dtype=runtime.dtype)
+        self.descent = Descent(net, self.optimizer, runtime)
         self.augmentation = augmentation
         self.config = config
         self.runtime = runtime
@@ -94,28 +97,20 @@ class Probe:
     def begin_epoch(self, epoch: int) -> None:
         """Nothing is decided here."""
 
-    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+    def step(self, epoch: int, step: int) -> Figures:
         """One step on a mixed batch of augmented images."""
         key = (epoch, step, self.share.rank) if self.share.num > 1 else (epoch, step)
-        draw = generator(self.runtime.device, self.seed, *self.key, *key)
         row_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
-        index_B = self.pixels.on_device(row_B)
-        x_BIHW = self.pixels.random(row_B, self.augmentation, draw)
-        target_BC = one_hot(self.label_N[index_B], self.num_classes) * self.weight_N[index_B, None]
-        if self.config.mixup_alpha > 0:
-            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
-            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.config.mixup_alpha, draw), partner_B)
         done = (epoch + step / self.batches.num_steps) / self.config.epochs
-        set_rate(self.optimizer, one_cycle(done, peak=self.config.lr))
-        with self.runtime.autocast():
-            logits_BC = self.classify(self.net, x_BIHW)
-        loss = soft_cross_entropy(logits_BC, target_BC).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        loss = average_gradients(self.net.parameters(), loss)
-        self.optimizer.step()
+        figures = self.descent.step(
+            self._mixed_loss,
+            self.pixels.take(row_B),
+            self.pixels.on_device(row_B),
+            seed=seed_from(self.seed, *self.key, *key),
+            rate=one_cycle(done, peak=self.config.lr),
+        )
         self.average.update()
-        return {"loss": loss}
+        return figures
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Record every sample, in the epochs chosen for it."""
@@ -149,6 +144,17 @@ class Probe:
         self.average.num_updates = state["num_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         self._recorded = list(state["recorded"])
+
+    def _mixed_loss(self, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
+        """Cross-entropy of mixed images."""
+        x_BIHW = self.pixels.random(x_BHWI, self.augmentation, draw)
+        target_BC = one_hot(self.label_N[index_B], self.num_classes) * self.weight_N[index_B, None]
+        if self.config.mixup_alpha > 0:
+            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
+            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.config.mixup_alpha, draw), partner_B)
+        with self.runtime.autocast():
+            logits_BC = self.classify(self.net, x_BIHW)
+        return {"loss": soft_cross_entropy(logits_BC, target_BC).mean()}
 
     def _record(self) -> dict[str, Tensor]:
         """Ask the averaged net about every image; each process about its own."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
-from noisyclean.engine.optim import create_optimizer, set_rate
+from noisyclean.engine.descent import Descent, Figures, FiguresOf
+from noisyclean.engine.optim import create_optimizer
 from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.robust.schedule import Schedule
@@ -28,43 +29,45 @@ class Student:
         net: Trained in place.
         settings: Of the optimiser and of the average.
         num_steps: Of the whole training.
-        dtype: Of the optimiser's products.
+        runtime: Device and dtype.
     """
 
-    def __init__(self, net: nn.Module, settings: Schedule, *, num_steps: int, dtype: torch.dtype) -> None:
+    def __init__(self, net: nn.Module, settings: Schedule, *, num_steps: int, runtime: Runtime) -> None:
         self.net = net
         decay = settings.ema_decay
         self.ema_decay = decay if decay >= 0 else 1 - 1 / max(2.0, SHARE_AVERAGED * num_steps)
         self.average = WeightAverage(net, decay=self.ema_decay) if self.ema_decay > 0 else None
-        self.optimizer = create_optimizer(settings.optimizer, net, weight_decay=settings.weight_decay, dtype=dtype)
+        self.optimizer = create_optimizer(
+            settings.optimizer, net, weight_decay=settings.weight_decay, dtype=runtime.dtype
+        )
+        self.descent = Descent(net, self.optimizer, runtime)
+        self.runtime = runtime
 
     @property
     def best(self) -> nn.Module:
         """What predicts and teaches: the average where there is one."""
         return self.net if self.average is None else self.average.model
 
-    def logits(self, x_BIHW: Tensor, runtime: Runtime) -> Tensor:
+    def logits(self, x_BIHW: Tensor) -> Tensor:
         """Logits of training views, shape (B, C); the net is in training mode."""
         self.net.train()
-        with runtime.autocast():
-            return runtime.compiled(classify)(self.net, x_BIHW)
+        with self.runtime.autocast():
+            return self.runtime.compiled(classify)(self.net, x_BIHW)
 
-    def learn(self, loss: Tensor, *, rate: float, clip_norm: float = 0.0) -> None:
-        """One optimiser step down the loss, and the average follows.
-
-        Args:
-            loss: A scalar.
-            rate: Learning rate.
-            clip_norm: Longer gradients are cut to it; 0 leaves them.
-        """
-        set_rate(self.optimizer, rate)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if clip_norm > 0:
-            nn.utils.clip_grad_norm_(self.net.parameters(), clip_norm)
-        self.optimizer.step()
+    def learn(
+        self,
+        figures_of: FiguresOf,
+        *given: Tensor,
+        seed: int,
+        rate: float,
+        clip_norm: float = 0.0,
+        kind: Hashable = "",
+    ) -> Figures:
+        """One optimiser step down a loss, as :meth:`Descent.step` takes it, and the average follows."""
+        figures = self.descent.step(figures_of, *given, seed=seed, rate=rate, clip_norm=clip_norm, kind=kind)
         if self.average is not None:
             self.average.update()
+        return figures
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, their average and the optimiser."""

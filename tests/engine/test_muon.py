@@ -17,7 +17,7 @@ from noisyclean.engine.optim import INNER_DECAY, INNER_PACE, create_optimizer, s
 from noisyclean.nn import create_backbone
 from noisyclean.nn.heads import linear_projection
 
-shapes = st.tuples(st.integers(1, 12), st.integers(1, 40))
+shapes = st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 40))
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -42,9 +42,10 @@ def slowly_orthogonal(x_MN: np.ndarray) -> np.ndarray:
 
 @settings(deadline=None, max_examples=50)
 @given(shape=shapes, seed=st.integers(0, 1000), scale=st.sampled_from([1e-6, 1.0, 1e6]))
-def test_orthogonal_against_singular_values(shape: tuple[int, int], seed: int, scale: float) -> None:
-    x_MN = scale * draw(*shape, seed=seed)
-    np.testing.assert_allclose(orthogonal(x_MN).numpy(), slowly_orthogonal(x_MN.numpy()), atol=1e-4)
+def test_orthogonal_against_singular_values(shape: tuple[int, int, int], seed: int, scale: float) -> None:
+    x_LMN = scale * draw(*shape, seed=seed)
+    expected = np.stack([slowly_orthogonal(x_MN) for x_MN in x_LMN.numpy()])
+    np.testing.assert_allclose(orthogonal(x_LMN).numpy(), expected, atol=1e-4)
 
 
 def test_singular_values_come_to_lie_about_one() -> None:
@@ -52,19 +53,19 @@ def test_singular_values_come_to_lie_about_one() -> None:
 
 
 def test_a_tall_matrix_is_a_wide_one_turned() -> None:
-    x_MN = draw(40, 7)
-    torch.testing.assert_close(orthogonal(x_MN), orthogonal(x_MN.T).T)
+    x_LMN = draw(2, 40, 7)
+    torch.testing.assert_close(orthogonal(x_LMN), orthogonal(x_LMN.mT).mT)
 
 
 def test_nothing_stays_nothing() -> None:
-    assert torch.equal(orthogonal(torch.zeros(3, 5)), torch.zeros(3, 5))
+    assert torch.equal(orthogonal(torch.zeros(1, 3, 5)), torch.zeros(1, 3, 5))
 
 
 def test_products_of_half_precision_are_close() -> None:
-    x_MN = draw(16, 72)
-    close = orthogonal(x_MN, dtype=torch.bfloat16)
+    x_LMN = draw(2, 16, 72)
+    close = orthogonal(x_LMN, dtype=torch.bfloat16)
     assert close.dtype == torch.float32
-    torch.testing.assert_close(close, orthogonal(x_MN), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(close, orthogonal(x_LMN), atol=0.05, rtol=0.05)
 
 
 class Small(nn.Module):

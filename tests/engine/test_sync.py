@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from noisyclean.base.runtime import choose_runtime
+from noisyclean.base.runtime import Runtime, choose_runtime
 from noisyclean.config import ProbeConfig, SimCLRConfig
 from noisyclean.data.augment import strong, weak
 from noisyclean.data.batches import Pixels, load_pixels
@@ -33,8 +33,8 @@ def held(pixels: Pixels, where: str) -> Pixels:
     return replace(pixels, images_NHWI=pixels.images_NHWI.to(where))
 
 
-def make(name: str, where: str) -> Task:
-    runtime = choose_runtime("cuda")
+def make(name: str, where: str, runtime: Runtime) -> SimCLR | Probe:
+    """The pre-training or the probe on a few images."""
     images = np.random.default_rng(0).integers(0, 256, (NUM, 32, 32, 3), dtype=np.uint8)
     pixels = held(load_pixels(images, runtime.device), where)
     label_N = torch.arange(NUM, device=runtime.device) % 4
@@ -63,14 +63,14 @@ def make(name: str, where: str) -> Task:
     )
 
 
-def make_method(name: str, where: str) -> RobustMethod:
+def make_method(name: str, where: str, runtime: Runtime, **changes: Any) -> RobustMethod:
     """A method on a few shapes, on the accelerator."""
-    runtime, data = choose_runtime("cuda"), make_data()
+    data = make_data()
     pixels = held(load_pixels(data.pixels.images_NHWI.numpy(), runtime.device), where)
     tensors: dict[str, Any] = {
         key: value.to(runtime.device) for key, value in vars(data).items() if isinstance(value, torch.Tensor)
     }
-    return make_small(methods.get(name), replace(data, pixels=pixels, **tensors), at=runtime)
+    return make_small(methods.get(name), replace(data, pixels=pixels, **tensors), at=runtime, **changes)
 
 
 def watched_steps(task: Task, epoch: int) -> list[Mapping[str, torch.Tensor]]:
@@ -87,14 +87,14 @@ def watched_steps(task: Task, epoch: int) -> list[Mapping[str, torch.Tensor]]:
 @pytest.mark.parametrize("where", ["cuda", "cpu"])
 @pytest.mark.parametrize("name", ["simclr", "probe"])
 def test_a_step_does_not_wait_for_the_device(name: str, where: str) -> None:
-    figures = watched_steps(make(name, where), 0)
+    figures = watched_steps(make(name, where, choose_runtime("cuda")), 0)
     assert all(torch.isfinite(figure["loss"]) for figure in figures)
 
 
 @pytest.mark.parametrize("where", ["cuda", "cpu"])
 @pytest.mark.parametrize("name", methods.names())
 def test_a_step_of_a_method_does_not_wait_either(name: str, where: str) -> None:
-    method = make_method(name, where)
+    method = make_method(name, where, choose_runtime("cuda"))
     for epoch in range(method.num_epochs):
         method.begin_epoch(epoch)
         assert watched_steps(method, epoch)

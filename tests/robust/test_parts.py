@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from noisyclean.data.augment import Augmentation
+from noisyclean.engine.descent import Figures
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.robust.co_division import CoDivision, loss_divider
 from noisyclean.robust.judging import judge_and_embed
@@ -37,10 +38,10 @@ def test_laps_take_every_row_equally_often(num: int, num_steps: int, batch: int)
 
 
 def test_the_average_looks_back_over_a_share_of_the_training_and_predicts() -> None:
-    student = Student(make_net(0), Schedule(epochs=1), num_steps=3000, dtype=torch.float32)
+    student = Student(make_net(0), Schedule(epochs=1), num_steps=3000, runtime=runtime())
     assert student.ema_decay == pytest.approx(0.99)
     assert student.best is not student.net
-    assert Student(make_net(0), Schedule(epochs=1, ema_decay=0.0), num_steps=3000, dtype=torch.float32).average is None
+    assert Student(make_net(0), Schedule(epochs=1, ema_decay=0.0), num_steps=3000, runtime=runtime()).average is None
 
 
 def test_guessing_does_not_touch_the_statistics_of_normalisation() -> None:
@@ -55,9 +56,13 @@ def test_a_gradient_is_clipped_only_where_asked() -> None:
     for clip_norm, moves in ((0.0, True), (1e-6, False)):
         net = make_net(0)
         before = net.get_classifier().weight.detach().clone()  # type: ignore[operator]
-        student = Student(net, Schedule(epochs=1, weight_decay=0.0, ema_decay=0.0), num_steps=1, dtype=torch.float32)
-        loss = 100 * student.logits(torch.randn(4, 3, 16, 16), runtime()).square().sum()
-        student.learn(loss, rate=0.1, clip_norm=clip_norm)
+        schedule = Schedule(epochs=1, weight_decay=0.0, ema_decay=0.0)
+        student = Student(net, schedule, num_steps=1, runtime=runtime())
+
+        def steep(_: torch.Generator, x_BIHW: Tensor, student: Student = student) -> Figures:
+            return {"loss": 100 * student.logits(x_BIHW).square().sum()}
+
+        student.learn(steep, torch.randn(4, 3, 16, 16), seed=0, rate=0.1, clip_norm=clip_norm)
         after = net.get_classifier().weight.detach()  # type: ignore[operator]
         moved = float((after - before).abs().max()) > 1e-4
         assert moved == moves

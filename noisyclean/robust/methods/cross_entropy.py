@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from noisyclean.base.runtime import Runtime, generator
+from noisyclean.base.randomness import seed_from
+from noisyclean.base.runtime import Runtime
 from noisyclean.data.batches import ShuffledBatches
+from noisyclean.engine.descent import Figures
 from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
@@ -55,7 +57,7 @@ class CrossEntropy:
             data.pixels.beside(data.train_T), settings.batch, seed=seed, key=("cross-entropy",)
         )
         self.student = Student(
-            make_net(0), settings, num_steps=settings.epochs * self.batches.num_steps, dtype=runtime.dtype
+            make_net(0), settings, num_steps=settings.epochs * self.batches.num_steps, runtime=runtime
         )
         self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=settings.epochs)
 
@@ -75,20 +77,16 @@ class CrossEntropy:
     def begin_epoch(self, epoch: int) -> None:
         """Nothing is decided here."""
 
-    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+    def step(self, epoch: int, step: int) -> Figures:
         """One step on a mixed batch."""
-        draw = generator(self.runtime.device, self.seed, "cross-entropy", epoch, step)
         row_B = self.batches.rows(epoch, step)
-        index_B = self.data.pixels.on_device(row_B)
-        views = self.data.strong if self.settings.has_strong_views else self.data.weak
-        x_BIHW = self.data.pixels.random(row_B, views, draw)
-        target_BC = self.data.given(index_B)
-        if self.settings.mixup_alpha > 0:
-            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
-            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.mixup_alpha, draw), partner_B)
-        loss = soft_cross_entropy(self.student.logits(x_BIHW, self.runtime), target_BC).mean()
-        self.student.learn(loss, rate=self.settings.rate(epoch, step / self.batches.num_steps))
-        return {"loss": loss}
+        return self.student.learn(
+            self._mixed_loss,
+            self.data.pixels.take(row_B),
+            self.data.pixels.on_device(row_B),
+            seed=seed_from(self.seed, "cross-entropy", epoch, step),
+            rate=self.settings.rate(epoch, step / self.batches.num_steps),
+        )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Record every image, in the epochs chosen for it."""
@@ -115,3 +113,12 @@ class CrossEntropy:
         """Continue from a saved state."""
         self.student.load_state_dict(state["student"])
         self._recorder.load_state_dict(state["recorder"])
+
+    def _mixed_loss(self, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
+        views = self.data.strong if self.settings.has_strong_views else self.data.weak
+        x_BIHW = self.data.pixels.random(x_BHWI, views, draw)
+        target_BC = self.data.given(index_B)
+        if self.settings.mixup_alpha > 0:
+            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
+            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.mixup_alpha, draw), partner_B)
+        return {"loss": soft_cross_entropy(self.student.logits(x_BIHW), target_BC).mean()}

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from noisyclean.base.randomness import seed_from
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.batches import ShuffledBatches
+from noisyclean.engine.descent import Figures, FiguresOf
 from noisyclean.errors import UsageError
 from noisyclean.ops.mix import beta_sample, linear_ramp, mixup, soft_cross_entropy
 from noisyclean.ops.mixmatch import negative_entropy, prior_penalty, semi_supervised_loss
@@ -127,9 +130,7 @@ class DivideMix:
             for index in range(settings.num_nets)
         ]
         self.students = [
-            Student(
-                make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps, dtype=runtime.dtype
-            )
+            Student(make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps, runtime=runtime)
             for index in range(settings.num_nets)
         ]
         self.beliefs = CoDivision(
@@ -194,32 +195,42 @@ class DivideMix:
         if self.settings.has_strong_views or self.settings.warmup_has_strong_views:
             self.strong.choose(epoch, self.nets()[0])
         if since < 0 and epoch > 0 and self.settings.confidence_penalty == "asymmetric":
-            self.beliefs.update(epoch, self.nets())
+            self._divide(epoch)
         if since < 0 or since % self.settings.divide_every:
             return
-        self.beliefs.update(epoch, self.nets())
+        self._divide(epoch)
         is_alone = self.settings.learn == "mixmatch" and any(map(self._learns_alone, range(len(self.students))))
         if is_alone and ALONE not in self.beliefs.notes:
             self.beliefs.notes.append(ALONE)
         if since == 0:
             self.lambda_per_class = self._choose_lambda(self.beliefs.noise_rate)
 
-    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+    def step(self, epoch: int, step: int) -> Figures:
         """One step of one net."""
         index = 0
         while step >= (num := self._steps_of_net(index, epoch)):
             index, step = index + 1, step - num
-        draw = generator(self.runtime.device, self.seed, "dividemix", index, epoch, step)
         is_warmup = epoch < self.num_warmup_epochs
-        if is_warmup:
-            loss = self._warmup_loss(index, epoch, step, draw)
-        elif self.settings.learn == "refined":
-            loss = self._refined_loss(index, epoch, step, draw)
-        else:
-            loss = self._mixmatch_loss(index, epoch, step, draw)
-        clip_norm = self.settings.warmup_clip_norm if is_warmup else 0.0
-        self.students[index].learn(loss, rate=self.settings.rate(epoch, step / num), clip_norm=clip_norm)
-        return {f"loss {index + 1}": loss}
+        kind = "warm-up" if is_warmup else self.settings.learn
+        is_paired = kind == "mixmatch"
+        row_B = self._paired_rows(index, epoch)[step] if is_paired else self.batches[index].rows(epoch, step)
+        since = epoch - self.num_warmup_epochs + step / num
+        weight = self.lambda_per_class * linear_ramp(since, self.settings.ramp_epochs)
+        losses: dict[str, FiguresOf] = {
+            "warm-up": self._warmup_loss,
+            "refined": self._refined_loss,
+            "mixmatch": self._mixmatch_loss,
+        }
+        return self.students[index].learn(
+            partial(losses[kind], index),
+            self.data.pixels.take(row_B),
+            self.data.pixels.on_device(row_B),
+            *([torch.full((), weight, device=self.runtime.device)] if is_paired else []),
+            seed=seed_from(self.seed, "dividemix", index, epoch, step),
+            rate=self.settings.rate(epoch, step / num),
+            clip_norm=self.settings.warmup_clip_norm if is_warmup else 0.0,
+            kind=kind,
+        )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Record every image, in the epochs chosen for it."""
@@ -260,62 +271,61 @@ class DivideMix:
         self.lambda_per_class = state["lambda_per_class"]
         self._recorder.load_state_dict(state["recorder"])
 
-    def _warmup_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
+    def _divide(self, epoch: int) -> None:
+        """Judge, divide and guess anew; the tensors that the steps work on are others then."""
+        self.beliefs.update(epoch, self.nets())
+        for student in self.students:
+            student.descent.forget()
+
+    def _warmup_loss(self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
         """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
-        row_B = self.batches[index].rows(epoch, step)
-        index_B = self.data.pixels.on_device(row_B)
         views = self.strong.views if self.settings.warmup_has_strong_views else self.data.weak
-        x_BIHW = self.data.pixels.random(row_B, views, draw)
+        x_BIHW = self.data.pixels.random(x_BHWI, views, draw)
         target_BC = self.data.given(index_B)
         if self.settings.warmup_mixup_alpha > 0:
             x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.warmup_mixup_alpha, draw)
-        logits_BC = self.students[index].logits(x_BIHW, self.runtime)
+        logits_BC = self.students[index].logits(x_BIHW)
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
         asked = self.settings.confidence_penalty
         is_penalised = asked == "on" or (asked == "asymmetric" and self.beliefs.is_asymmetric)
-        return loss + negative_entropy(logits_BC) if is_penalised else loss
+        return {f"loss {index + 1}": loss + negative_entropy(logits_BC) if is_penalised else loss}
 
-    def _refined_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
+    def _refined_loss(self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
         """Cross-entropy of refined targets, every image alike."""
-        row_B = self.batches[index].rows(epoch, step)
-        index_B = self.data.pixels.on_device(row_B)
-        weak_BIHW = self.data.pixels.random(row_B, self.data.weak, draw)
+        weak_BIHW = self.data.pixels.random(x_BHWI, self.data.weak, draw)
         guess_BC = self._guess(index, index_B, [weak_BIHW])
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
         learns_strong = self.settings.has_strong_views and self.strong.is_strong
-        x_BIHW = self.data.pixels.random(row_B, self.data.strong, draw) if learns_strong else weak_BIHW
+        x_BIHW = self.data.pixels.random(x_BHWI, self.data.strong, draw) if learns_strong else weak_BIHW
         x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.mixup_alpha, draw)
-        return soft_cross_entropy(self.students[index].logits(x_BIHW, self.runtime), target_BC).mean()
+        return {f"loss {index + 1}": soft_cross_entropy(self.students[index].logits(x_BIHW), target_BC).mean()}
 
-    def _mixmatch_loss(self, index: int, epoch: int, step: int, draw: torch.Generator) -> Tensor:
+    def _mixmatch_loss(
+        self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor, weight: Tensor
+    ) -> Figures:
         """MixMatch on a batch of labelled and as many unlabelled rows, if there are, every one in several views."""
-        row_B, num_labelled = self._paired_rows(index, epoch)[step], self.settings.batch
-        index_B = self.data.pixels.on_device(row_B)
-        views = [self.data.pixels.random(row_B, self.data.weak, draw) for _ in range(self.settings.num_views)]
+        num_labelled = self.settings.batch
+        views = [self.data.pixels.random(x_BHWI, self.data.weak, draw) for _ in range(self.settings.num_views)]
         guess_BC = self._guess(index, index_B, views)
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
         if self.settings.has_strong_views and self.strong.is_strong:
-            views = [self.data.pixels.random(row_B, self.data.strong, draw) for _ in views]
+            views = [self.data.pixels.random(x_BHWI, self.data.strong, draw) for _ in views]
         halves = [view[:num_labelled] for view in views] + [view[num_labelled:] for view in views]
         targets = [target_BC[:num_labelled]] * len(views) + [target_BC[num_labelled:]] * len(views)
         x_BIHW, target_BC = _mixed(torch.cat(halves), torch.cat(targets), self.settings.mixup_alpha, draw)
         num_labelled *= len(views)
-        since = epoch - self.num_warmup_epochs + step / self._steps_of_net(index, epoch)
-        weight = self.lambda_per_class * linear_ramp(since, self.settings.ramp_epochs)
         kept = slice(None) if self.lambda_per_class > 0 else slice(num_labelled)
-        logits_BC = self.students[index].logits(x_BIHW[kept], self.runtime)
+        logits_BC = self.students[index].logits(x_BIHW[kept])
         loss = semi_supervised_loss(logits_BC, target_BC[kept], num_labelled=num_labelled, lambda_per_class=weight)
-        return loss + prior_penalty(logits_BC, self.beliefs.prior_C)
+        return {f"loss {index + 1}": loss + prior_penalty(logits_BC, self.beliefs.prior_C)}
 
     def _guess(self, index: int, index_B: Tensor, views: Sequence[Tensor]) -> Tensor:
         """Mean belief in some weak views: of the net itself for rows with a label, of all nets for the others."""
         if self.settings.guess == "epoch":
             return self.beliefs.guess_NC[index_B]
+        x_BIHW, shape = torch.cat(list(views)), (len(views), len(index_B), -1)
         p_LBC = torch.stack(
-            [
-                torch.stack([believe(student.best, x_BIHW, self.runtime) for x_BIHW in views]).mean(dim=0)
-                for student in self.students
-            ]
+            [believe(student.best, x_BIHW, self.runtime).view(shape).mean(dim=0) for student in self.students]
         )
         has_label_B1 = self.beliefs.p_clean_LN[index, index_B, None] > 0
         return torch.where(has_label_B1, p_LBC[index], p_LBC.mean(dim=0))

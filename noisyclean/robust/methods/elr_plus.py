@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from noisyclean.base.runtime import Runtime, generator
+from noisyclean.base.randomness import seed_from
+from noisyclean.base.runtime import Runtime
 from noisyclean.data.batches import ShuffledBatches
+from noisyclean.engine.descent import Figures
 from noisyclean.ops.elr import CLAMP, elr_penalty, moved_targets
 from noisyclean.ops.mix import beta_sample, sigmoid_ramp, soft_cross_entropy
 from noisyclean.ranges import Range
@@ -73,9 +76,7 @@ class ElrPlus:
             for index in range(settings.num_nets)
         ]
         self.students = [
-            Student(
-                make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps, dtype=runtime.dtype
-            )
+            Student(make_net(index), settings, num_steps=settings.epochs * self.batches[0].num_steps, runtime=runtime)
             for index in range(settings.num_nets)
         ]
         shape = (settings.num_nets, len(data.label_N), data.num_classes)
@@ -117,36 +118,22 @@ class ElrPlus:
         if self.settings.has_strong_views:
             self.strong.choose(epoch, self.nets()[0])
 
-    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+    def step(self, epoch: int, step: int) -> Figures:
         """One step of one net: remember what the other's average believes, mix, learn."""
         index, step = divmod(step, self.batches[0].num_steps)
-        draw = generator(self.runtime.device, self.seed, "elr-plus", index, epoch, step)
-        row_B = self.batches[index].rows(epoch, step)
-        index_B = self.data.pixels.on_device(row_B)
-        x_BIHW = self.data.pixels.random(row_B, self.data.weak, draw)
-        target_BC = self._remember(index, index_B, x_BIHW)
-        if self.settings.has_strong_views and self.strong.is_strong:
-            x_BIHW = self.data.pixels.random(row_B, self.data.strong, draw)
-        given_BC = self.data.given(index_B)
-        if self.settings.mixup_alpha > 0:
-            share = beta_sample(self.settings.mixup_alpha, draw)
-            share = torch.maximum(share, 1 - share)
-            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
-            x_BIHW, given_BC, target_BC = (
-                torch.lerp(value[partner_B], value, share) for value in (x_BIHW, given_BC, target_BC)
-            )
-        student = self.students[index]
-        logits_BC = student.logits(x_BIHW, self.runtime)
+        row_B, student = self.batches[index].rows(epoch, step), self.students[index]
         done = epoch * self.batches[0].num_steps + step
         strength = self.settings.strength * sigmoid_ramp(done, self.settings.strength_ramp_steps)
-        penalty = elr_penalty(logits_BC, target_BC)
-        if self.settings.refines_labels:
-            given_BC = nn.functional.normalize(given_BC * target_BC.clamp(min=CLAMP), p=1, dim=1)
-        loss = soft_cross_entropy(logits_BC, given_BC).mean() + strength * penalty
         if student.average is not None:
             student.average.decay = student.ema_decay * sigmoid_ramp(done + 1, self.settings.ema_ramp_steps)
-        student.learn(loss, rate=self.settings.rate(epoch, step / self.batches[0].num_steps))
-        return {f"loss {index + 1}": loss, f"penalty {index + 1}": penalty}
+        return student.learn(
+            partial(self._held_loss, index),
+            self.data.pixels.take(row_B),
+            self.data.pixels.on_device(row_B),
+            torch.full((), strength, device=self.runtime.device),
+            seed=seed_from(self.seed, "elr-plus", index, epoch, step),
+            rate=self.settings.rate(epoch, step / self.batches[0].num_steps),
+        )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Record every image, in the epochs chosen for it."""
@@ -187,6 +174,29 @@ class ElrPlus:
         self.target_LNC.copy_(state["target_LNC"])
         self.strong.load_state_dict(state["strong"])
         self._recorder.load_state_dict(state["recorder"])
+
+    def _held_loss(
+        self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor, strength: Tensor
+    ) -> Figures:
+        """Cross-entropy of mixed images, and the penalty for leaving the mixed targets."""
+        x_BIHW = self.data.pixels.random(x_BHWI, self.data.weak, draw)
+        target_BC = self._remember(index, index_B, x_BIHW)
+        if self.settings.has_strong_views and self.strong.is_strong:
+            x_BIHW = self.data.pixels.random(x_BHWI, self.data.strong, draw)
+        given_BC = self.data.given(index_B)
+        if self.settings.mixup_alpha > 0:
+            share = beta_sample(self.settings.mixup_alpha, draw)
+            share = torch.maximum(share, 1 - share)
+            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
+            x_BIHW, given_BC, target_BC = (
+                torch.lerp(value[partner_B], value, share) for value in (x_BIHW, given_BC, target_BC)
+            )
+        logits_BC = self.students[index].logits(x_BIHW)
+        penalty = elr_penalty(logits_BC, target_BC)
+        if self.settings.refines_labels:
+            given_BC = nn.functional.normalize(given_BC * target_BC.clamp(min=CLAMP), p=1, dim=1)
+        loss = soft_cross_entropy(logits_BC, given_BC).mean() + strength * penalty
+        return {f"loss {index + 1}": loss, f"penalty {index + 1}": penalty}
 
     def _remember(self, index: int, index_B: Tensor, x_BIHW: Tensor) -> Tensor:
         """Move the targets of a net's batch by the other net's beliefs, and return them."""

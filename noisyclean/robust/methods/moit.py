@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from noisyclean.base.runtime import Runtime, generator
+from noisyclean.base.randomness import seed_from
+from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import Augmentation, FixedView
 from noisyclean.data.batches import ShuffledBatches
+from noisyclean.engine.descent import Figures
 from noisyclean.engine.inference import evaluation_batch
 from noisyclean.errors import UsageError
 from noisyclean.nn.backbone import classify_features, embed_with
@@ -101,7 +104,7 @@ class Moit:
             nn.ModuleDict({"net": net, "projection": projection.to(runtime.device)}),
             settings,
             num_steps=settings.epochs * self.batches.num_steps,
-            dtype=runtime.dtype,
+            runtime=runtime,
         )
         num_slots = max(settings.memory_per_class * data.num_classes, 2 * self.batches.batch)
         self.memory = RingMemory(num_slots, settings.projection_dim, device=runtime.device)
@@ -142,21 +145,19 @@ class Moit:
         """Ask the neighbours, where guesses are needed."""
         if epoch >= self.first_guessing_epoch:
             self.neighbourhood = self.ask(self.data.train_T)
+            self.student.descent.forget()
 
-    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+    def step(self, epoch: int, step: int) -> Figures:
         """One step on two mixed views of a batch."""
-        draw = generator(self.runtime.device, self.seed, "moit", epoch, step)
-        row_B = self.batches.rows(epoch, step)
-        index_B = self.data.pixels.on_device(row_B)
-        mixed = [self._mixed_view(row_B, draw) for _ in range(2)]
-        x_BIHW, share_B, partner_B = (torch.cat(parts) for parts in zip(*mixed, strict=True))
-        logits_BC, z_BD = self._forward(x_BIHW)
-        label_B = self.data.label_N[index_B]
-        contrast = self._contrast(z_BD, label_B, share_B, partner_B, uses_memory=epoch >= self.settings.memory_after)
-        classify = self._classify(logits_BC, row_B, index_B, share_B, partner_B)
-        loss = contrast + classify
-        self.student.learn(loss, rate=self.settings.rate(epoch, step / self.batches.num_steps))
-        return {"loss": loss, "contrast": contrast, "classify": classify}
+        row_B, uses_memory = self.batches.rows(epoch, step), epoch >= self.settings.memory_after
+        return self.student.learn(
+            partial(self._interpolated_loss, uses_memory),
+            self.data.pixels.take(row_B),
+            self.data.pixels.on_device(row_B),
+            seed=seed_from(self.seed, "moit", epoch, step),
+            rate=self.settings.rate(epoch, step / self.batches.num_steps),
+            kind=(uses_memory, self.neighbourhood is None),
+        )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Record every image, in the epochs chosen for it."""
@@ -194,7 +195,7 @@ class Moit:
         p_parts: list[Tensor] = []
         everything = self.data.pixels.beside(torch.arange(len(self.data.label_N)))
         for row_B in everything.split(evaluation_batch(self.data.pixels)):
-            x_BIHW = self.data.pixels.fixed(row_B, FixedView())
+            x_BIHW = self.data.pixels.fixed(self.data.pixels.take(row_B), FixedView())
             with self.runtime.autocast():
                 h_BD = embed_with(heads["net"], x_BIHW)
                 p_parts.append(classify_features(heads["net"], h_BD).float().softmax(dim=1))
@@ -226,13 +227,23 @@ class Moit:
             self.neighbourhood = Neighbourhood(**{name: value.to(self.runtime.device) for name, value in saved.items()})
         self._recorder.load_state_dict(state["recorder"])
 
-    def _mixed_view(self, row_B: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _interpolated_loss(self, uses_memory: bool, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
+        """Contrast and cross-entropy of two mixed views."""
+        mixed = [self._mixed_view(x_BHWI, draw) for _ in range(2)]
+        x_BIHW, share_B, partner_B = (torch.cat(parts) for parts in zip(*mixed, strict=True))
+        logits_BC, z_BD = self._forward(x_BIHW)
+        label_B = self.data.label_N[index_B]
+        contrast = self._contrast(z_BD, label_B, share_B, partner_B, uses_memory=uses_memory)
+        classify = self._classify(logits_BC, x_BHWI, index_B, share_B, partner_B)
+        return {"loss": contrast + classify, "contrast": contrast, "classify": classify}
+
+    def _mixed_view(self, x_BHWI: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """One view of each image mixed with a partner's: images, shares of the image itself, partners."""
-        x_BIHW = self.data.pixels.random(row_B, self.views, draw)
+        x_BIHW = self.data.pixels.random(x_BHWI, self.views, draw)
         share = beta_sample(self.settings.mixup_alpha, draw)
         share = torch.maximum(share, 1 - share)
-        partner_B = torch.randperm(len(row_B), generator=draw, device=draw.device)
-        return torch.lerp(x_BIHW[partner_B], x_BIHW, share), share.expand(len(row_B)), partner_B
+        partner_B = torch.randperm(len(x_BIHW), generator=draw, device=draw.device)
+        return torch.lerp(x_BIHW[partner_B], x_BIHW, share), share.expand(len(x_BIHW)), partner_B
 
     def _forward(self, x_BIHW: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and projected, normalised embeddings; the net is in training mode."""
@@ -273,7 +284,7 @@ class Moit:
         )
 
     def _classify(
-        self, logits_BC: Tensor, row_B: Tensor, index_B: Tensor, share_B: Tensor, partner_B: Tensor
+        self, logits_BC: Tensor, x_BHWI: Tensor, index_B: Tensor, share_B: Tensor, partner_B: Tensor
     ) -> Tensor:
         """Cross-entropy of both views against mixed labels, or labels and guesses."""
         given_BC = self.data.given(index_B)
@@ -283,7 +294,7 @@ class Moit:
             believed_B = self.neighbourhood.is_believed_N[index_B]
             guess_BC = self.neighbourhood.p_NC[index_B]
             if self.settings.guess == "step":
-                guess_BC = believe(self.predictor(), self.data.pixels.fixed(row_B, FixedView()), self.runtime)
+                guess_BC = believe(self.predictor(), self.data.pixels.fixed(x_BHWI, FixedView()), self.runtime)
         target_BC = interpolated_targets(
             given_BC.repeat(2, 1),
             guess_BC.repeat(2, 1),

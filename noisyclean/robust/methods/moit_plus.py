@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from noisyclean.base.randomness import seed_from
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.augment import FixedView
+from noisyclean.engine.descent import Figures
 from noisyclean.engine.optim import one_cycle
 from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
 from noisyclean.ranges import Range
@@ -102,26 +104,20 @@ class MoitPlus:
             self.row_R = self.data.train_T[believed_N[self.data.train_T]]
             self.tuned = self._with_new_classifier()
 
-    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+    def step(self, epoch: int, step: int) -> Figures:
         """MOIT's own; then mixup on believed labels."""
         if self.tuned is None:
             return self.moit.step(epoch, step)
         since = epoch - self.settings.epochs
-        draw = generator(self.runtime.device, self.seed, "moit-plus", since, step)
-        row_B = self._rows(epoch)[step]
-        index_B = self.data.pixels.on_device(row_B)
-        target_BC = self.data.given(index_B)
-        if since >= self.bootstrap_after:
-            p_BC = believe(self.tuned.best, self.data.pixels.fixed(row_B, FixedView()), self.runtime)
-            own_BC = one_hot(p_BC.argmax(dim=1), self.data.num_classes)
-            target_BC = torch.lerp(own_BC, target_BC, self.settings.bootstrap)
-        x_BIHW = self.data.pixels.random(row_B, self.data.weak, draw)
-        if self.settings.plus_mixup_alpha > 0:
-            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
-            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.plus_mixup_alpha, draw), partner_B)
-        loss = soft_cross_entropy(self.tuned.logits(x_BIHW, self.runtime), target_BC).mean()
-        self.tuned.learn(loss, rate=self._rate(since, step / self.num_steps(epoch)))
-        return {"loss": loss}
+        row_B, is_bootstrapped = self._rows(epoch)[step], since >= self.bootstrap_after
+        return self.tuned.learn(
+            partial(self._tuning_loss, self.tuned, is_bootstrapped),
+            self.data.pixels.take(row_B),
+            self.data.pixels.on_device(row_B),
+            seed=seed_from(self.seed, "moit-plus", since, step),
+            rate=self._rate(since, step / self.num_steps(epoch)),
+            kind=is_bootstrapped,
+        )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """MOIT's own; then record every image, in the epochs chosen for it."""
@@ -160,6 +156,21 @@ class MoitPlus:
             self.tuned.load_state_dict(state["tuned"])
         self._recorder.load_state_dict(state["recorder"])
 
+    def _tuning_loss(
+        self, tuned: Student, is_bootstrapped: bool, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor
+    ) -> Figures:
+        """Cross-entropy of mixed images, perhaps partly against the net's own predictions."""
+        target_BC = self.data.given(index_B)
+        if is_bootstrapped:
+            p_BC = believe(tuned.best, self.data.pixels.fixed(x_BHWI, FixedView()), self.runtime)
+            own_BC = one_hot(p_BC.argmax(dim=1), self.data.num_classes)
+            target_BC = torch.lerp(own_BC, target_BC, self.settings.bootstrap)
+        x_BIHW = self.data.pixels.random(x_BHWI, self.data.weak, draw)
+        if self.settings.plus_mixup_alpha > 0:
+            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
+            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.plus_mixup_alpha, draw), partner_B)
+        return {"loss": soft_cross_entropy(tuned.logits(x_BIHW), target_BC).mean()}
+
     def _with_new_classifier(self) -> Student:
         """A copy of MOIT's net whose classifier starts anew, under its own optimiser."""
         net = copy.deepcopy(self.moit.predictor()).requires_grad_(True)
@@ -170,7 +181,7 @@ class MoitPlus:
             net.to(self.runtime.device),
             self.settings,
             num_steps=self.settings.plus_epochs * self.num_steps(self.settings.epochs),
-            dtype=self.runtime.dtype,
+            runtime=self.runtime,
         )
 
     def _rows(self, epoch: int) -> Tensor:
