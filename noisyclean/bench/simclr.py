@@ -5,8 +5,9 @@
 
 DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
 vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a
-checkpoint and the same call continues; seconds are those of all calls. ``--trace`` runs a few steps of SimCLR and of
-DivideMix instead, writes their profiles to OUT and says what the device did.
+checkpoint and the same call continues; seconds are those of all calls. ``--trace`` runs an epoch of SimCLR and of
+DivideMix on generated pictures instead: how fast steps are, by themselves and as a share of the device's peak, and
+what the device does in them; profiles are written to OUT.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from noisyclean.base.log import Silent
 from noisyclean.base.runtime import Runtime, at_work, choose_runtime
-from noisyclean.bench.limits import finish
-from noisyclean.bench.training_rows import dividemix, simclr
+from noisyclean.bench.harness import interleave
+from noisyclean.bench.limits import Limits
+from noisyclean.bench.training_rows import flops_of, our_dividemix, our_simclr
 from noisyclean.bench.workload import FULL, TINY, open_workload
 from noisyclean.config import SimCLRConfig
 from noisyclean.data.augment import strong
@@ -42,7 +45,7 @@ from noisyclean.nn import create_backbone
 from noisyclean.pretrain.simclr import SimCLR
 
 NUM_NEIGHBOURS, TEMPERATURE = 200, 0.1
-TRACED_CALLS = 3
+TRACED_IMAGES, TIMED_CALLS = 16_384, 3
 
 
 def main() -> None:
@@ -86,6 +89,11 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "views_per_second": round(2 * len(pixels) * asked.epochs / seconds),
         "loss": history[-1]["loss"],
+        "neighbours_agree": {
+            epoch + 1: round(figures["neighbours agree"], 4)
+            for epoch, figures in enumerate(history)
+            if "neighbours agree" in figures
+        },
         "knn_accuracy": neighbour_accuracy(
             embed(net, pixels, torch.arange(len(pixels)), runtime),
             label_N,
@@ -113,25 +121,28 @@ def neighbour_accuracy(z_ND: Tensor, label_N: Tensor, z_MD: Tensor, label_M: Ten
 
 
 def trace(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
-    """Profile the steps of the speed table; the share of the wall time in which the device was busy, and with what."""
+    """Time and profile the steps of the speed table."""
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if runtime.device.type == "cuda" else [])
     found: dict[str, Any] = {}
-    with open_workload(None, TINY if asked.tiny else FULL, runtime) as work:
-        tasks = {
-            "simclr": simclr(work, dtype=runtime.dtype, is_channels_last=True).ours,
-            "dividemix": dividemix(work).ours,
-        }
-        for name, call in tasks.items():
-            call()
+    amounts = TINY if asked.tiny else replace(FULL, images=TRACED_IMAGES, divided=TRACED_IMAGES)
+    peak = Limits(runtime).convolution
+    with open_workload(None, amounts, runtime) as work:
+        for name, make in (("simclr", partial(our_simclr, optimizer=asked.optimizer)), ("dividemix", our_dividemix)):
+            call, num_steps = make(work)
+            work_flops = flops_of(make, work)
+            (timing,) = interleave(call, repeats=TIMED_CALLS)
             with profile(activities=activities) as profiler:
                 start = time.perf_counter()
-                for _ in range(TRACED_CALLS):
-                    call()
-                finish(runtime.device)
+                call()
                 wall_s = time.perf_counter() - start
             profiler.export_chrome_trace(str(asked.out / f"{name}.trace.json"))
-            found[name] = busiest(profiler, wall_s, on_device=len(activities) > 1)
-    return found
+            found[name] = {
+                "step_ms": round(1e3 * timing.median_s / num_steps, 3),
+                "of_limit": round(work_flops / timing.median_s / peak, 4),
+                "spread": round(timing.spread, 3),
+                **busiest(profiler, wall_s, on_device=len(activities) > 1),
+            }
+    return {"peak": peak, **found}
 
 
 def busiest(profiler: profile, wall_s: float, *, on_device: bool) -> dict[str, Any]:

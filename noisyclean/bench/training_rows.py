@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,12 +14,13 @@ import torch
 from torch import nn
 
 from noisyclean.base.log import Silent
+from noisyclean.base.runtime import Runtime
 from noisyclean.bench.harness import Contest
 from noisyclean.bench.limits import count_flops, finish
 from noisyclean.bench.peers import LightlySimCLR
 from noisyclean.bench.plain_loops import PlainDivideMix, cross_validated, worst_first
 from noisyclean.bench.workload import NUM_CLASSES, Workload
-from noisyclean.config import SimCLRConfig
+from noisyclean.config import OptimizerName, SimCLRConfig
 from noisyclean.data.augment import strong, weak
 from noisyclean.data.decode import PixelMapping
 from noisyclean.data.ingest import read_labels
@@ -33,9 +36,10 @@ from noisyclean.robust.method import TrainingData
 from noisyclean.robust.methods.dividemix import DivideMix, DivideMixSettings
 from noisyclean.types import FloatArray
 
-__all__ = ["audit", "dividemix", "simclr"]
+__all__ = ["audit", "dividemix", "flops_of", "our_dividemix", "our_simclr", "simclr"]
 
 FOLDS = 5
+DIVIDEMIX_BATCH = 64
 QUALITY = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 
 
@@ -46,11 +50,10 @@ def backbone_name(work: Workload) -> str:
 
 def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Contest:
     """SimCLR's training steps, on views as large as the plan wants them, against lightly's on whole ones."""
-    device, batch, num = work.runtime.device, work.amounts.simclr_batch, work.amounts.images
-    num_steps = num // batch
+    device, batch = work.runtime.device, work.amounts.simclr_batch
     theirs = _net(work, 0)
     peer = LightlySimCLR(
-        work.small_NHWI[:num],
+        work.small_NHWI[: work.amounts.images],
         theirs,
         num_features=theirs.num_features,  # type: ignore[arg-type]
         batch=batch,
@@ -65,31 +68,38 @@ def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Con
         finish(device)
 
     view_side = SMALL_VIEW_SIDE if device.type == "cpu" else 1.0
-    ours = _pretraining(work, view_side, num_steps)
+    ours, num_steps = our_simclr(work, view_side=view_side)
     remarks = [] if view_side == 1 else [f"views of {view_side:g} times the images' side"]
     if is_channels_last and dtype == torch.float32:
         remarks.append("bfloat16 is not native here: float32 on both sides")
     return Contest(
         ours=ours,
         peer=peers,
-        ours_alike=None if view_side == 1 else _pretraining(work, 1.0, num_steps),
+        ours_alike=None if view_side == 1 else our_simclr(work)[0],
         amount=num_steps * batch,
         bound="convolution",
-        work=count_flops(ours),
+        work=flops_of(partial(our_simclr, view_side=view_side), work),
         check=lambda: "; ".join(remarks),
     )
 
 
-def _pretraining(work: Workload, view_side: float, num_steps: int) -> Callable[[], None]:
-    """Our SimCLR; each call goes on for some steps."""
-    device = work.runtime.device
+def our_simclr(
+    work: Workload,
+    *,
+    view_side: float = 1.0,
+    optimizer: OptimizerName = SimCLRConfig.optimizer,
+    runtime: Runtime | None = None,
+) -> tuple[Callable[[], None], int]:
+    """Our SimCLR; each call goes on for as many steps as are said."""
+    device, batch = work.runtime.device, work.amounts.simclr_batch
+    num_steps = work.amounts.images // batch
     task = SimCLR(
         pixels=work.pixels,
         label_N=work.labels(len(work.pixels)),
         net=_net(work, 0).to(device),
         augmentation=strong(),
-        config=SimCLRConfig(epochs=1000, batch=work.amounts.simclr_batch, view_side=view_side),
-        runtime=work.runtime,
+        config=SimCLRConfig(epochs=1000, batch=batch, view_side=view_side, optimizer=optimizer),
+        runtime=runtime or work.runtime,
         seed=0,
     )
     epochs = itertools.count()
@@ -100,13 +110,13 @@ def _pretraining(work: Workload, view_side: float, num_steps: int) -> Callable[[
             task.step(epoch, step)
         finish(device)
 
-    return train
+    return train, num_steps
 
 
-def dividemix(work: Workload) -> Contest:
-    """One epoch of DivideMix, division included, against a plain loop."""
+def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> tuple[Callable[[], None], int]:
+    """Our DivideMix; each call is one more epoch, division included, of as many steps as are said."""
     device, num = work.runtime.device, work.amounts.divided
-    batch = min(64, num // 8)
+    batch = min(DIVIDEMIX_BATCH, num // 8)
     label_N = work.labels(num)
     pixels = work.pixels
     data = TrainingData(
@@ -127,33 +137,48 @@ def dividemix(work: Workload) -> Contest:
         data=data,
         make_net=lambda index: _net(work, NUM_CLASSES, index).to(device),
         settings=settings,
-        runtime=work.runtime,
+        runtime=runtime or work.runtime,
         seed=0,
     )
-    peer = PlainDivideMix(
-        work.small_NHWI[:num],
-        label_N,
-        [_net(work, NUM_CLASSES, index).to(device) for index in range(2)],
-        num_classes=NUM_CLASSES,
-        batch=batch,
-        workers=work.runtime.threads,
-        device=device,
-    )
-    epochs, num_steps = itertools.count(), num // (2 * batch)
+    epochs = itertools.count()
 
-    def ours() -> None:
+    def train() -> None:
         epoch = next(epochs)
         method.begin_epoch(epoch)
         for step in range(method.num_steps(epoch)):
             method.step(epoch, step)
         finish(device)
 
+    return train, 2 * (num // (2 * batch))
+
+
+def flops_of(make: Callable[..., tuple[Callable[[], None], int]], work: Workload) -> float:
+    """Floating-point operations of a call: of its ordinary steps, for replayed and compiled ones do not tell."""
+    call, _ = make(work, runtime=replace(work.runtime, compiles=False, replays=False))
+    return count_flops(call)
+
+
+def dividemix(work: Workload) -> Contest:
+    """One epoch of DivideMix, division included, against a plain loop."""
+    device, num = work.runtime.device, work.amounts.divided
+    batch = min(DIVIDEMIX_BATCH, num // 8)
+    ours, num_steps = our_dividemix(work)
+    peer = PlainDivideMix(
+        work.small_NHWI[:num],
+        work.labels(num),
+        [_net(work, NUM_CLASSES, index).to(device) for index in range(2)],
+        num_classes=NUM_CLASSES,
+        batch=batch,
+        workers=work.runtime.threads,
+        device=device,
+    )
+
     def peers() -> None:
-        peer.epoch(num_steps)
+        peer.epoch(num_steps // 2)
         finish(device)
 
-    amount = 2.0 * num_steps * 2 * batch
-    return Contest(ours=ours, peer=peers, amount=amount, bound="convolution", work=count_flops(ours))
+    amount = float(num_steps * 2 * batch)
+    return Contest(ours=ours, peer=peers, amount=amount, bound="convolution", work=flops_of(our_dividemix, work))
 
 
 def audit(work: Workload) -> Contest:

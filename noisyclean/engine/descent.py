@@ -61,8 +61,8 @@ class Descent:
 
         Args:
             figures_of: Gives the loss, and what else is worth telling, of a generator and ``given``. It draws random
-                numbers from that generator alone, waits for nothing, and works on tensors that stay where they are
-                until :meth:`forget` is called.
+                numbers from that generator alone, waits for nothing, and reads tensors that are written over and never
+                replaced.
             given: What differs from step to step, on the device.
             seed: Of the generator.
             rate: Learning rate.
@@ -80,10 +80,6 @@ class Descent:
             figures = self._descend(figures_of, given, clip_norm)
         self._finish()
         return figures
-
-    def forget(self) -> None:
-        """Record anew: some tensors that the steps work on were replaced."""
-        self.recordings.clear()
 
     def _descend(self, figures_of: FiguresOf, given: tuple[Tensor, ...], clip_norm: float) -> Figures:
         """Leave in every parameter's gradient what the optimiser steps along."""

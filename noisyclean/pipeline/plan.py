@@ -16,6 +16,7 @@ from noisyclean.data.augment import weak
 from noisyclean.data.depth import choose_window
 from noisyclean.engine.inference import evaluation_views
 from noisyclean.errors import UsageError
+from noisyclean.pipeline.compiling import with_compiling
 from noisyclean.pipeline.origin import Origin, native_size_px, resolve_origin
 from noisyclean.pipeline.sizing import choose_size
 from noisyclean.types import LabelTable
@@ -181,6 +182,10 @@ def decide_plan(request: PlanRequest, table: LabelTable, *, num_unlabelled: int 
         },
     )
     plan = overlay(plan, request.overrides or {})
+    num_views = 2 * plan.simclr.epochs * (len(table) + num_unlabelled)
+    if way == "train":
+        num_views += plan.probe.num_nets * plan.probe.epochs * len(table)
+    plan = with_compiling(plan, num_views, is_asked="engine" in (request.overrides or {}))
     return replace(plan, num_unlabelled=num_unlabelled if plan.simclr.epochs and way == "train" else 0)
 
 
@@ -241,9 +246,8 @@ def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tupl
             "--preset thorough or --set simclr.epochs=N pre-trains"
         )
         return SimCLRConfig(epochs=0, view_side=side), reason
-    steps = {"quick": 4_000, "standard": 10_000, "thorough": 20_000, "paper": 50_000}[request.preset]
-    if is_small_machine:
-        steps //= 10
+    of_accelerator = {"quick": 1_500, "standard": 4_000, "thorough": 10_000, "paper": 50_000}
+    steps = {"thorough": 2_000, "paper": 5_000}[request.preset] if is_small_machine else of_accelerator[request.preset]
     batch = min(512, max(4, num // 4))
     epochs = max(1, round(steps * batch / num))
     reason = f"{epochs} epochs: about {steps:,} steps"

@@ -11,6 +11,7 @@ from typing import Any
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import BudgetConfig, HoldoutConfig, Plan, overlay
 from noisyclean.errors import UsageError
+from noisyclean.pipeline.compiling import with_compiling
 from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
 from noisyclean.robust.method import Facts, methods
@@ -130,7 +131,10 @@ def decide_train_plan(
     )
     plan = overlay(plan, {stage: own.pop(stage) for stage in ("budget", "holdout") if stage in own})
     settings, reasons = kind.plan(request.preset, budget_facts(plan, len(table), table.num_classes))
-    return overlay(replace(plan, robust=settings, reasons={**plan.reasons, **reasons}), own)
+    num_views = 2 * base.simclr.epochs * (len(table) + base.num_unlabelled) + plan.budget.passes / 3 * len(table)
+    base = with_compiling(base, num_views, is_asked="engine" in overrides)
+    chosen = {**plan.reasons, **{name: reason for name, reason in base.reasons.items() if name == "engine"}, **reasons}
+    return overlay(replace(plan, base=base, robust=settings, reasons=chosen), own)
 
 
 def _choose_method(asked: str | None, preset: str, device: str) -> tuple[str, str]:

@@ -1,4 +1,7 @@
-"""What DivideMix believes of every label and guesses of every image, brought up to date between epochs."""
+"""What DivideMix believes of every label and guesses of every image, brought up to date between epochs.
+
+Tensors that steps read are written over, not replaced: an accelerator that replays a step reads them where they were.
+"""
 
 from __future__ import annotations
 
@@ -84,10 +87,10 @@ class CoDivision:
         self._take(own[1:] + own[:1])
         for index, division in enumerate(self.divisions):
             self.p_clean_LN[index, train_T] = torch.where(division.is_labelled_T, division.p_clean_T, 0.0)
-        self.guess_NC = torch.stack([log_p_NC.exp() for log_p_NC in opinions]).mean(dim=0)
+        self.guess_NC.copy_(torch.stack([log_p_NC.exp() for log_p_NC in opinions]).mean(dim=0))
         if self.follows_prior:
             believed_T = torch.stack([division.p_clean_T for division in own]).mean(dim=0)
-            self.prior_C = class_prior(label_T, believed_T, self.data.num_classes)
+            self.prior_C.copy_(class_prior(label_T, believed_T, self.data.num_classes))
         self.notes += sorted({f"epoch {epoch + 1}: {division.note}" for division in own if division.note})
 
     def _take(self, divisions: list[Division]) -> None:
@@ -142,8 +145,8 @@ class CoDivision:
         self.divider.load_state_dict(state["divider"])
         self._take([Division.from_state(saved, device) for saved in state["divisions"]])
         self.p_clean_LN.copy_(state["p_clean_LN"])
-        self.guess_NC = state["guess_NC"].to(device)
-        self.prior_C = state["prior_C"].to(device)
+        self.guess_NC.copy_(state["guess_NC"])
+        self.prior_C.copy_(state["prior_C"])
         self.is_asymmetric = state["is_asymmetric"]
         self.notes = list(state["notes"])
 

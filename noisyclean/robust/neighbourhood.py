@@ -29,6 +29,14 @@ class Neighbourhood:
     p_NC: Tensor
     """The net's own guess."""
 
+    def written_over(self, earlier: Neighbourhood | None) -> Neighbourhood:
+        """The same where an earlier one was: a replayed step reads it there."""
+        if earlier is None:
+            return self
+        for name, value in vars(self).items():
+            getattr(earlier, name).copy_(value)
+        return earlier
+
 
 def ask_neighbours(
     z_ND: Tensor, p_NC: Tensor, data: TrainingData, rows_R: Tensor, *, num_neighbours: int, balance: Balance

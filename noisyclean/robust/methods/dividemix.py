@@ -195,10 +195,10 @@ class DivideMix:
         if self.settings.has_strong_views or self.settings.warmup_has_strong_views:
             self.strong.choose(epoch, self.nets()[0])
         if since < 0 and epoch > 0 and self.settings.confidence_penalty == "asymmetric":
-            self._divide(epoch)
+            self.beliefs.update(epoch, self.nets())
         if since < 0 or since % self.settings.divide_every:
             return
-        self._divide(epoch)
+        self.beliefs.update(epoch, self.nets())
         is_alone = self.settings.learn == "mixmatch" and any(map(self._learns_alone, range(len(self.students))))
         if is_alone and ALONE not in self.beliefs.notes:
             self.beliefs.notes.append(ALONE)
@@ -229,7 +229,7 @@ class DivideMix:
             seed=seed_from(self.seed, "dividemix", index, epoch, step),
             rate=self.settings.rate(epoch, step / num),
             clip_norm=self.settings.warmup_clip_norm if is_warmup else 0.0,
-            kind=kind,
+            kind=(kind, self._is_penalised),
         )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -271,12 +271,6 @@ class DivideMix:
         self.lambda_per_class = state["lambda_per_class"]
         self._recorder.load_state_dict(state["recorder"])
 
-    def _divide(self, epoch: int) -> None:
-        """Judge, divide and guess anew; the tensors that the steps work on are others then."""
-        self.beliefs.update(epoch, self.nets())
-        for student in self.students:
-            student.descent.forget()
-
     def _warmup_loss(self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
         """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
         views = self.strong.views if self.settings.warmup_has_strong_views else self.data.weak
@@ -286,9 +280,13 @@ class DivideMix:
             x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.warmup_mixup_alpha, draw)
         logits_BC = self.students[index].logits(x_BIHW)
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
+        return {f"loss {index + 1}": loss + negative_entropy(logits_BC) if self._is_penalised else loss}
+
+    @property
+    def _is_penalised(self) -> bool:
+        """Whether the warm-up holds confidence back."""
         asked = self.settings.confidence_penalty
-        is_penalised = asked == "on" or (asked == "asymmetric" and self.beliefs.is_asymmetric)
-        return {f"loss {index + 1}": loss + negative_entropy(logits_BC) if is_penalised else loss}
+        return asked == "on" or (asked == "asymmetric" and self.beliefs.is_asymmetric)
 
     def _refined_loss(self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
         """Cross-entropy of refined targets, every image alike."""

@@ -144,8 +144,7 @@ class Moit:
     def begin_epoch(self, epoch: int) -> None:
         """Ask the neighbours, where guesses are needed."""
         if epoch >= self.first_guessing_epoch:
-            self.neighbourhood = self.ask(self.data.train_T)
-            self.student.descent.forget()
+            self.neighbourhood = self.ask(self.data.train_T).written_over(self.neighbourhood)
 
     def step(self, epoch: int, step: int) -> Figures:
         """One step on two mixed views of a batch."""
