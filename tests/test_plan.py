@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.budget import decide_audit, decide_training
+from noisyclean.pipeline.compiling import with_compiling
 from noisyclean.pipeline.costs import UnitCosts, training_seconds
 from noisyclean.pipeline.origin import resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan, refuse_idle_processes
@@ -49,6 +51,25 @@ def test_an_audit_on_an_accelerator(shapes: Shapes, size: int, backbone: str) ->
     longer = decide_plan(PlanRequest(size=size, preset="thorough"), table)
     assert longer.simclr.epochs >= 2 * plan.simclr.epochs
     assert longer.probe.num_nets > plan.probe.num_nets
+
+
+@pytest.mark.usefixtures("accelerator")
+def test_a_long_training_on_an_accelerator_is_compiled(shapes: Shapes, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = decide_plan(PlanRequest(size=32), read_labels(shapes.images, shapes.labels).table)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    for num_views, is_compiled in ((1e6, False), (1e8, True)):
+        chosen = with_compiling(plan, num_views, is_asked=False)
+        assert chosen.engine.compile == is_compiled
+        assert f"{num_views / 1e6:.1f} million views" in chosen.reasons["engine"]
+    large = replace(plan, prepare=replace(plan.prepare, size_px=224))
+    assert with_compiling(large, 1e6, is_asked=False).engine.compile, "large views take longer"
+    assert with_compiling(plan, 1e8, is_asked=True) == plan
+    assert with_compiling(replace(plan, device="cpu"), 1e8, is_asked=False).engine == plan.engine
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    without = with_compiling(plan, 1e8, is_asked=False)
+    assert not without.engine.compile
+    assert "no C compiler" in without.reasons["engine"]
 
 
 @pytest.mark.usefixtures("accelerator")

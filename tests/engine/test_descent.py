@@ -86,7 +86,7 @@ class TestOnAnAccelerator:
         assert losses[1] == pytest.approx(losses[0], rel=0.02, abs=0.02)
 
 
-def _parts(thing: object, depth: int = 3) -> list[object]:
+def _parts(thing: object, depth: int = 4) -> list[object]:
     """What hangs on an object, some attributes deep."""
     held = list(vars(thing).values()) if hasattr(thing, "__dict__") else list(thing) if isinstance(thing, list) else []
     return [thing, *(part for value in held if depth for part in _parts(value, depth - 1))]

@@ -1,0 +1,96 @@
+"""What an accelerator replays must stay where it was: later steps read the very tensors that a recorded one read."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from noisyclean.engine.descent import ORDINARY_STEPS, Descent, Figures, FiguresOf
+from noisyclean.engine.loop import Task
+from noisyclean.robust.method import methods
+from noisyclean.robust.toy import make_data, make_small
+from tests.engine.test_distributed import probe, simclr
+
+STEPS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in methods.names()]
+STEPS += [("dividemix", {"learn": "mixmatch", "guess": "step", "batch": 4}), ("moit", {"guess": "step"})]
+
+
+class Reads(TorchDispatchMode):
+    """Tensors that were there before: neither given nor made inside."""
+
+    def __init__(self, given: tuple[Tensor, ...]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.made = {_place(tensor) for tensor in given}
+        self.found: dict[int, Tensor] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, Tensor) and _place(tensor) not in self.made:
+                self.found[_place(tensor)] = tensor.detach()  # held, so that nothing new comes to lie there
+        results = func(*args, **(kwargs or {}))
+        self.made |= {_place(tensor) for tensor in tree_leaves(results) if isinstance(tensor, Tensor)} - set(self.found)
+        return results
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def reads_of(task: Task, num_epochs: int, monkeypatch: pytest.MonkeyPatch) -> dict[Hashable, list[dict[int, Tensor]]]:
+    """Of every kind of step, what each step read."""
+    found: dict[Hashable, list[dict[int, Tensor]]] = {}
+    original = Descent.step
+
+    def watched(self: Descent, figures_of: FiguresOf, *given: Tensor, kind: Hashable = "", **options: Any) -> Figures:
+        def watch(draw: torch.Generator, *given: Tensor) -> Figures:
+            with Reads(given) as reads:
+                figures = figures_of(draw, *given)
+            found.setdefault((id(self), kind, *(tensor.shape for tensor in given)), []).append(reads.found)
+            return figures
+
+        return original(self, watch, *given, kind=kind, **options)
+
+    monkeypatch.setattr(Descent, "step", watched)
+    for epoch in range(num_epochs):
+        task.begin_epoch(epoch)
+        for step in range(task.num_steps(epoch)):
+            task.step(epoch, step)
+        task.end_epoch(epoch)
+    return found
+
+
+def assert_all_stay(found: dict[Hashable, list[dict[int, Tensor]]]) -> None:
+    lasting = [steps[ORDINARY_STEPS:] for steps in found.values() if len(steps) > ORDINARY_STEPS + 1]
+    assert lasting, "enough steps of one kind to be replayed"
+    for recorded, *later in lasting:
+        assert all(step.keys() == recorded.keys() for step in later)
+
+
+@pytest.mark.parametrize(("name", "changes"), STEPS)
+def test_steps_of_a_method_read_what_stays(name: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    method = make_small(methods.get(name), make_data(), **({"epochs": 6} | changes))
+    assert_all_stay(reads_of(method, method.num_epochs, monkeypatch))
+
+
+@pytest.mark.parametrize("make", [simclr, probe])
+def test_and_so_do_those_of_the_pretraining_and_the_probe(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_all_stay(reads_of(make(), 4, monkeypatch))
+
+
+def test_what_is_replaced_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = probe()
+    original = task.begin_epoch
+
+    def replace_labels(epoch: int) -> None:
+        task.label_N = task.label_N.clone()
+        original(epoch)
+
+    monkeypatch.setattr(task, "begin_epoch", replace_labels)
+    with pytest.raises(AssertionError):
+        assert_all_stay(reads_of(task, 4, monkeypatch))
