@@ -12,7 +12,7 @@ import torch
 from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.budget import decide_audit, decide_training
-from noisyclean.pipeline.compiling import with_compiling
+from noisyclean.pipeline.compiling import choose_engine
 from noisyclean.pipeline.costs import UnitCosts, training_seconds
 from noisyclean.pipeline.origin import resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan, refuse_idle_processes
@@ -59,17 +59,17 @@ def test_a_long_training_on_an_accelerator_is_compiled(shapes: Shapes, monkeypat
     monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     for num_views, is_compiled in ((1e6, False), (1e8, True)):
-        chosen = with_compiling(plan, num_views, is_asked=False)
-        assert chosen.engine.compile == is_compiled
-        assert f"{num_views / 1e6:.1f} million views" in chosen.reasons["engine"]
+        engine, why = choose_engine(plan, num_views, {"replay": False})
+        assert engine.compile == is_compiled
+        assert f"{num_views / 1e6:.1f} million views" in why["engine"]
     large = replace(plan, prepare=replace(plan.prepare, size_px=224))
-    assert with_compiling(large, 1e6, is_asked=False).engine.compile, "large views take longer"
-    assert with_compiling(plan, 1e8, is_asked=True) == plan
-    assert with_compiling(replace(plan, device="cpu"), 1e8, is_asked=False).engine == plan.engine
+    assert choose_engine(large, 1e6, {})[0].compile, "large views take longer"
+    assert choose_engine(plan, 1e8, {"compile": False}) == (plan.engine, {})
+    assert choose_engine(replace(plan, device="cpu"), 1e8, {}) == (plan.engine, {})
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    without = with_compiling(plan, 1e8, is_asked=False)
-    assert not without.engine.compile
-    assert "no C compiler" in without.reasons["engine"]
+    engine, why = choose_engine(plan, 1e8, {})
+    assert not engine.compile
+    assert "no C compiler" in why["engine"]
 
 
 @pytest.mark.usefixtures("accelerator")

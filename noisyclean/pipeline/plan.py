@@ -16,7 +16,7 @@ from noisyclean.data.augment import weak
 from noisyclean.data.depth import choose_window
 from noisyclean.engine.inference import evaluation_views
 from noisyclean.errors import UsageError
-from noisyclean.pipeline.compiling import with_compiling
+from noisyclean.pipeline.compiling import choose_engine, pretraining_views
 from noisyclean.pipeline.origin import Origin, native_size_px, resolve_origin
 from noisyclean.pipeline.sizing import choose_size
 from noisyclean.types import LabelTable
@@ -182,11 +182,10 @@ def decide_plan(request: PlanRequest, table: LabelTable, *, num_unlabelled: int 
         },
     )
     plan = overlay(plan, request.overrides or {})
-    num_views = 2 * plan.simclr.epochs * (len(table) + num_unlabelled)
-    if way == "train":
-        num_views += plan.probe.num_nets * plan.probe.epochs * len(table)
-    plan = with_compiling(plan, num_views, is_asked="engine" in (request.overrides or {}))
-    return replace(plan, num_unlabelled=num_unlabelled if plan.simclr.epochs and way == "train" else 0)
+    plan = replace(plan, num_unlabelled=num_unlabelled if plan.simclr.epochs and way == "train" else 0)
+    num_views = pretraining_views(plan, len(table)) + plan.probe.num_nets * plan.probe.epochs * len(table)
+    engine, why = choose_engine(plan, num_views if way == "train" else 0, (request.overrides or {}).get("engine", {}))
+    return replace(plan, engine=engine, reasons={**plan.reasons, **why})
 
 
 def refuse_idle_processes(plan: Plan, num: int, *, trains_probe: bool) -> None:

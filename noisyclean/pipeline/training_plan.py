@@ -11,7 +11,7 @@ from typing import Any
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import BudgetConfig, HoldoutConfig, Plan, overlay
 from noisyclean.errors import UsageError
-from noisyclean.pipeline.compiling import with_compiling
+from noisyclean.pipeline.compiling import choose_engine, pretraining_views
 from noisyclean.pipeline.origin import Origin
 from noisyclean.pipeline.plan import PlanRequest, decide_plan
 from noisyclean.robust.method import Facts, methods
@@ -131,10 +131,10 @@ def decide_train_plan(
     )
     plan = overlay(plan, {stage: own.pop(stage) for stage in ("budget", "holdout") if stage in own})
     settings, reasons = kind.plan(request.preset, budget_facts(plan, len(table), table.num_classes))
-    num_views = 2 * base.simclr.epochs * (len(table) + base.num_unlabelled) + plan.budget.passes / 3 * len(table)
-    base = with_compiling(base, num_views, is_asked="engine" in overrides)
-    chosen = {**plan.reasons, **{name: reason for name, reason in base.reasons.items() if name == "engine"}, **reasons}
-    return overlay(replace(plan, base=base, robust=settings, reasons=chosen), own)
+    num_views = pretraining_views(base, len(table)) + plan.budget.passes / 3 * len(table)
+    engine, why = choose_engine(base, num_views, overrides.get("engine", {}))
+    base = replace(base, engine=engine)
+    return overlay(replace(plan, base=base, robust=settings, reasons={**plan.reasons, **why, **reasons}), own)
 
 
 def _choose_method(asked: str | None, preset: str, device: str) -> tuple[str, str]:
