@@ -31,7 +31,7 @@ def choose_engine(plan: Plan, num_views: float, asked: Mapping[str, Any]) -> tup
         num_views: Images seen in training, forwards and backwards.
         asked: Settings of the engine that somebody chose.
     """
-    if plan.device != "cuda" or "compile" in asked:
+    if plan.device != "cuda" or plan.way != "train" or "compile" in asked:
         return plan.engine, {}
     is_long = num_views * plan.prepare.size_px**2 >= WORTH_COMPILING
     can_compile = importlib.util.find_spec("triton") is not None and any(map(shutil.which, COMPILERS))

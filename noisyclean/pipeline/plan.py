@@ -184,7 +184,7 @@ def decide_plan(request: PlanRequest, table: LabelTable, *, num_unlabelled: int 
     plan = overlay(plan, request.overrides or {})
     plan = replace(plan, num_unlabelled=num_unlabelled if plan.simclr.epochs and way == "train" else 0)
     num_views = pretraining_views(plan, len(table)) + plan.probe.num_nets * plan.probe.epochs * len(table)
-    engine, why = choose_engine(plan, num_views if way == "train" else 0, (request.overrides or {}).get("engine", {}))
+    engine, why = choose_engine(plan, num_views, (request.overrides or {}).get("engine", {}))
     return replace(plan, engine=engine, reasons={**plan.reasons, **why})
 
 

@@ -304,7 +304,7 @@ class DivideMix:
         """MixMatch on a batch of labelled and as many unlabelled rows, if there are, every one in several views."""
         num_labelled = self.settings.batch
         views = [self.data.pixels.random(x_BHWI, self.data.weak, draw) for _ in range(self.settings.num_views)]
-        guess_BC = self._guess(index, index_B, views)
+        guess_BC = self._guess(index, index_B, views, num_labelled=num_labelled)
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
         if self.settings.has_strong_views and self.strong.is_strong:
             views = [self.data.pixels.random(x_BHWI, self.data.strong, draw) for _ in views]
@@ -317,16 +317,25 @@ class DivideMix:
         loss = semi_supervised_loss(logits_BC, target_BC[kept], num_labelled=num_labelled, lambda_per_class=weight)
         return {f"loss {index + 1}": loss + prior_penalty(logits_BC, self.beliefs.prior_C)}
 
-    def _guess(self, index: int, index_B: Tensor, views: Sequence[Tensor]) -> Tensor:
-        """Mean belief in some weak views: of the net itself for rows with a label, of all nets for the others."""
+    def _guess(self, index: int, index_B: Tensor, views: Sequence[Tensor], *, num_labelled: int = 0) -> Tensor:
+        """Mean belief in some weak views: of the net itself for rows with a label, of all nets for the others.
+
+        Other nets are not asked about the first ``num_labelled`` rows, which are known to have one.
+        """
         if self.settings.guess == "epoch":
             return self.beliefs.guess_NC[index_B]
-        x_BIHW, shape = torch.cat(list(views)), (len(views), len(index_B), -1)
-        p_LBC = torch.stack(
-            [believe(student.best, x_BIHW, self.runtime).view(shape).mean(dim=0) for student in self.students]
-        )
+        own_BC = self._belief(index, views)
+        doubted = [view[num_labelled:] for view in views]
+        others = range(len(self.students)) if len(index_B) > num_labelled else ()
+        asked = [self._belief(other, doubted) for other in others if other != index]
+        mean_BC = torch.stack([own_BC[num_labelled:], *asked]).mean(dim=0)
         has_label_B1 = self.beliefs.p_clean_LN[index, index_B, None] > 0
-        return torch.where(has_label_B1, p_LBC[index], p_LBC.mean(dim=0))
+        return torch.where(has_label_B1, own_BC, torch.cat([own_BC[:num_labelled], mean_BC]))
+
+    def _belief(self, index: int, views: Sequence[Tensor]) -> Tensor:
+        """What a net believes of some images, mean of their views."""
+        p_BC = believe(self.students[index].best, torch.cat(list(views)), self.runtime)
+        return torch.stack(p_BC.chunk(len(views))).mean(dim=0)
 
     def _paired_rows(self, index: int, epoch: int) -> Tensor:
         """Batches of an epoch beside the images, labelled rows first, shape (steps, 2B); without others (steps, B)."""
