@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from noisyclean.config import EngineConfig, Plan
 
@@ -15,7 +20,9 @@ __all__ = ["choose_engine", "pretraining_views"]
 WORTH_COMPILING = 10_000_000 * 32**2
 """Pixels seen in training. On an H200 compiling took 17 s and saved 4.2 ms of a step of 1,024 views of 32 px: even
 after 4 million of them (``docs/measurements-gpu.md``)."""
-COMPILERS = ("cc", "gcc", "clang")
+COMPILERS = ("gcc", "clang")
+LEAST_CAPABILITY = (7, 0)
+"""Of an accelerator that Triton writes code for."""
 
 
 def pretraining_views(plan: Plan, num: int) -> int:
@@ -34,9 +41,20 @@ def choose_engine(plan: Plan, num_views: float, asked: Mapping[str, Any]) -> tup
     if plan.device != "cuda" or plan.way != "train" or "compile" in asked:
         return plan.engine, {}
     is_long = num_views * plan.prepare.size_px**2 >= WORTH_COMPILING
-    can_compile = importlib.util.find_spec("triton") is not None and any(map(shutil.which, COMPILERS))
     amount = f"{num_views / 1e6:.1f} million views to train on"
-    reason = f"not compiled: {amount} are soon done" if not is_long else f"compiled: {amount}"
-    if is_long and not can_compile:
-        reason = f"not compiled: {amount}, but there is no Triton or no C compiler"
-    return replace(plan.engine, compile=is_long and can_compile), {"engine": reason}
+    if not is_long:
+        return replace(plan.engine, compile=False), {"engine": f"not compiled: {amount} are soon done"}
+    missing = [name for name, is_there in _needed().items() if not is_there]
+    reason = f"not compiled: no {' and no '.join(missing)} here, for {amount}" if missing else f"compiled: {amount}"
+    return replace(plan.engine, compile=not missing), {"engine": reason}
+
+
+def _needed() -> dict[str, bool]:
+    """What torch compiles for an accelerator with, and whether it is there."""
+    compilers = (os.environ.get("CC", "cc"), *COMPILERS)
+    return {
+        "Triton": importlib.util.find_spec("triton") is not None,
+        "C compiler": any(map(shutil.which, compilers)),
+        "Python.h": (Path(sysconfig.get_path("include")) / "Python.h").is_file(),
+        "accelerator of Triton's": torch.cuda.get_device_capability() >= LEAST_CAPABILITY,
+    }

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from noisyclean.base.runtime import choose_runtime, use_threads
+from noisyclean.base.runtime import at_work, choose_runtime
 from noisyclean.config import Plan
 from noisyclean.data.decode import UnreadableImage, decode
 from noisyclean.data.ingest import Ingested
 from noisyclean.data.splits import TEST_NAMES, VALIDATION_NAMES, rows_of_split
-from noisyclean.engine.optim import create_optimizer
+from noisyclean.engine.descent import Descent, Figures
 from noisyclean.pipeline.plan import EVALUATION_SHARE, evaluation_epochs
 from noisyclean.pipeline.preparing import pixel_mapping
 from noisyclean.pipeline.training_plan import TrainPlan
@@ -131,21 +131,24 @@ def _time_training(plan: Plan, num_classes: int) -> tuple[float, int]:
     from noisyclean.nn import create_backbone
 
     runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
+    runtime = replace(runtime, replays=plan.engine.replay and plan.processes == 1)
     net = create_backbone(plan.backbone, num_classes=num_classes, seed=plan.seed).to(runtime.device).train()
     x_BIHW = torch.zeros(plan.probe.batch, 3, plan.prepare.size_px, plan.prepare.size_px, device=runtime.device)
     x_BIHW = x_BIHW.contiguous(memory_format=torch.channels_last)
     label_B = torch.zeros(plan.probe.batch, dtype=torch.int64, device=runtime.device)
-    optimizer = create_optimizer(plan.probe.optimizer, net, weight_decay=plan.probe.weight_decay, dtype=runtime.dtype)
 
-    def step() -> None:
+    descent = Descent(net, runtime, optimizer=plan.probe.optimizer, weight_decay=plan.probe.weight_decay)
+
+    def figures_of(_: torch.Generator, x_BIHW: Tensor, label_B: Tensor) -> Figures:
         with runtime.autocast():
             logits_BC = net(x_BIHW)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(logits_BC.float(), label_B).backward()
-        optimizer.step()
-        float(logits_BC.detach().sum())  # waits for an accelerator
+        return {"loss": nn.functional.cross_entropy(logits_BC.float(), label_B)}
 
-    with use_threads(plan.threads):
+    def step() -> None:
+        figures = descent.step(figures_of, x_BIHW, label_B, seed=0, rate=0.0)
+        float(figures["loss"].detach())  # waits for an accelerator
+
+    with at_work(runtime):
         step()
         seconds = _fastest(step)
     return seconds / len(x_BIHW), int(net.num_features)  # type: ignore[arg-type]

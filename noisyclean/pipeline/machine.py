@@ -23,6 +23,7 @@ def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
     runtime = choose_runtime(plan.device, threads=threads, dtype=plan.dtype)
     runtime = replace(runtime, compiles=plan.engine.compile, replays=plan.engine.replay)
     keep_freed_memory()
+    give_back_memory()  # what the stage before held to its end, recorded steps among it
     try:
         with at_work(runtime):
             yield runtime
@@ -33,5 +34,4 @@ def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
 def training_settings(plan: Plan) -> dict[str, object]:
     """What every training depends on."""
     names = ("seed", "device", "dtype", "threads", "processes", "backbone", "augment")
-    settings = {name: getattr(plan, name) for name in names}
-    return settings | {"compile": True} if plan.engine.compile else settings
+    return {name: getattr(plan, name) for name in names}

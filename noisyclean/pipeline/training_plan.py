@@ -133,7 +133,7 @@ def decide_train_plan(
     settings, reasons = kind.plan(request.preset, budget_facts(plan, len(table), table.num_classes))
     num_views = pretraining_views(base, len(table)) + plan.budget.passes / 3 * len(table)
     engine, why = choose_engine(base, num_views, overrides.get("engine", {}))
-    base = replace(base, engine=engine)
+    base = replace(base, engine=engine, reasons={**base.reasons, **why})
     return overlay(replace(plan, base=base, robust=settings, reasons={**plan.reasons, **why, **reasons}), own)
 
 

@@ -22,7 +22,7 @@ from noisyclean.engine.descent import Descent, Figures
 from noisyclean.engine.distributed import Share, average_buffers, gathered_nt_xent
 from noisyclean.engine.inference import embed
 from noisyclean.engine.neighbours import nearest_neighbours
-from noisyclean.engine.optim import create_optimizer, warmup_cosine
+from noisyclean.engine.optim import warmup_cosine
 from noisyclean.errors import NoisycleanError
 from noisyclean.nn.backbone import embed_with
 from noisyclean.nn.heads import projection_head
@@ -71,10 +71,7 @@ class SimCLR:
         self.head = projection_head(net.num_features, config.projection_dim, seed=seed)  # type: ignore[arg-type]
         self.head.to(runtime.device)
         trained = nn.ModuleList([self.net, self.head])
-        self.optimizer = create_optimizer(
-            config.optimizer, trained, weight_decay=config.weight_decay, dtype=runtime.dtype
-        )
-        self.descent = Descent(trained, self.optimizer, runtime)
+        self.descent = Descent(trained, runtime, optimizer=config.optimizer, weight_decay=config.weight_decay)
         self.augmentation = replace(augmentation, side=config.view_side)
         self.config = config
         self.runtime = runtime
@@ -125,13 +122,13 @@ class SimCLR:
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and the optimiser."""
-        return {"net": self.net.state_dict(), "head": self.head.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {"net": self.net.state_dict(), "head": self.head.state_dict(), "optimizer": self.descent.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self.net.load_state_dict(state["net"])
         self.head.load_state_dict(state["head"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.descent.load_state_dict(state["optimizer"])
 
     def _contrast(self, draw: torch.Generator, x_BHWI: Tensor) -> Figures:
         """NT-Xent of two views of each image."""

@@ -24,7 +24,7 @@ from noisyclean.data.batches import Pixels, ShuffledBatches
 from noisyclean.engine.descent import Descent, Figures
 from noisyclean.engine.distributed import Share, average_buffers, gather_shares
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
-from noisyclean.engine.optim import create_optimizer, one_cycle
+from noisyclean.engine.optim import one_cycle
 from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
@@ -77,8 +77,7 @@ class Probe:
         self.weight_N = weight_N
         self.net = net.train()
         self.average = WeightAverage(net, decay=config.ema_decay)
-        self.optimizer = create_optimizer(config.optimizer, net, weight_decay=config.weight_decay, dtype=runtime.dtype)
-        self.descent = Descent(net, self.optimizer, runtime)
+        self.descent = Descent(net, runtime, optimizer=config.optimizer, weight_decay=config.weight_decay)
         self.augmentation = augmentation
         self.config = config
         self.runtime = runtime
@@ -133,7 +132,7 @@ class Probe:
             "net": self.net.state_dict(),
             "average": self.average.model.state_dict(),
             "num_updates": self.average.num_updates,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.descent.state_dict(),
             "recorded": self._recorded,
         }
 
@@ -142,7 +141,7 @@ class Probe:
         self.net.load_state_dict(state["net"])
         self.average.model.load_state_dict(state["average"])
         self.average.num_updates = state["num_updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.descent.load_state_dict(state["optimizer"])
         self._recorded = list(state["recorded"])
 
     def _mixed_loss(self, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
 from noisyclean.engine.descent import Descent, Figures, FiguresOf
-from noisyclean.engine.optim import create_optimizer
 from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.robust.schedule import Schedule
@@ -37,10 +36,7 @@ class Student:
         decay = settings.ema_decay
         self.ema_decay = decay if decay >= 0 else 1 - 1 / max(2.0, SHARE_AVERAGED * num_steps)
         self.average = WeightAverage(net, decay=self.ema_decay) if self.ema_decay > 0 else None
-        self.optimizer = create_optimizer(
-            settings.optimizer, net, weight_decay=settings.weight_decay, dtype=runtime.dtype
-        )
-        self.descent = Descent(net, self.optimizer, runtime)
+        self.descent = Descent(net, runtime, optimizer=settings.optimizer, weight_decay=settings.weight_decay)
         self.runtime = runtime
 
     @property
@@ -71,7 +67,7 @@ class Student:
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, their average and the optimiser."""
-        state: dict[str, Any] = {"net": self.net.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state: dict[str, Any] = {"net": self.net.state_dict(), "optimizer": self.descent.state_dict()}
         if self.average is not None:
             state |= {"average": self.average.model.state_dict(), "num_updates": self.average.num_updates}
         return state
@@ -79,7 +75,7 @@ class Student:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.descent.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.model.load_state_dict(state["average"])
             self.average.num_updates = state["num_updates"]

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.engine.descent import ORDINARY_STEPS, Descent, Figures
 from noisyclean.engine.loop import Task
-from noisyclean.engine.optim import create_optimizer
 from noisyclean.robust.method import methods
 from tests.engine.test_sync import make, make_method
 
@@ -29,7 +28,7 @@ def line(weight: float) -> nn.Linear:
 
 def test_a_step_follows_the_first_figure() -> None:
     net = line(3.0)
-    descent = Descent(net, create_optimizer("plain-sgd", net, weight_decay=0.0), choose_runtime("cpu"))
+    descent = Descent(net, choose_runtime("cpu"), optimizer="plain-sgd", weight_decay=0.0)
 
     def figures_of(draw: torch.Generator, x_B: Tensor) -> Figures:
         loss = (net(x_B[:, None]) * torch.rand((), generator=draw)).mean()
@@ -44,7 +43,7 @@ def test_a_step_follows_the_first_figure() -> None:
 
 def test_long_gradients_are_cut() -> None:
     net = line(1.0)
-    descent = Descent(net, create_optimizer("plain-sgd", net, weight_decay=0.0), choose_runtime("cpu"))
+    descent = Descent(net, choose_runtime("cpu"), optimizer="plain-sgd", weight_decay=0.0)
     descent.step(lambda _: {"loss": 100 * net.weight.sum()}, seed=0, rate=1.0, clip_norm=0.25)
     assert float(net.weight.detach()) == pytest.approx(0.75, abs=1e-4)
 

@@ -74,6 +74,7 @@ class Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3)
+        self.alike = nn.ModuleList([nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)])
         self.inner = nn.Conv2d(8, 6, 3)
         self.fc = nn.Linear(6, 4)
 
@@ -81,7 +82,8 @@ class Small(nn.Module):
         return self.fc
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
-        logits_BC: Tensor = self.fc(self.inner(self.stem(x_BIHW).relu()).mean(dim=(2, 3)))
+        h_BIHW = self.alike[1](self.alike[0](self.stem(x_BIHW).relu()).relu())
+        logits_BC: Tensor = self.fc(self.inner(h_BIHW).mean(dim=(2, 3)))
         return logits_BC
 
 
@@ -110,7 +112,7 @@ def test_steps_against_a_slow_loop() -> None:
         for name, weight in expected.named_parameters():
             assert weight.grad is not None
             decay = weight_decay * weight.detach() if weight.ndim > 1 else 0.0
-            if name == "inner.weight":
+            if name == "inner.weight" or (name.startswith("alike") and weight.ndim > 1):
                 decay *= INNER_DECAY
                 velocity[name] = MOMENTUM * velocity[name] + weight.grad
                 ahead = weight.grad + MOMENTUM * velocity[name]
@@ -179,6 +181,7 @@ def test_inner_weights_of_other_layers() -> None:
     projection = linear_projection(6, 5, seed=0)
     net = small()
     assert list(inner_weights(nn.ModuleList([net, grouped, frozen, projection]))) == [
+        *(layer.weight for layer in net.alike),
         net.inner.weight,
         projection.weight,
     ]

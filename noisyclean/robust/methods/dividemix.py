@@ -210,10 +210,8 @@ class DivideMix:
         index = 0
         while step >= (num := self._steps_of_net(index, epoch)):
             index, step = index + 1, step - num
-        is_warmup = epoch < self.num_warmup_epochs
-        kind = "warm-up" if is_warmup else self.settings.learn
-        is_paired = kind == "mixmatch"
-        row_B = self._paired_rows(index, epoch)[step] if is_paired else self.batches[index].rows(epoch, step)
+        phase = "warm-up" if epoch < self.num_warmup_epochs else self.settings.learn
+        row_B = self._paired_rows(index, epoch)[step] if phase == "mixmatch" else self.batches[index].rows(epoch, step)
         since = epoch - self.num_warmup_epochs + step / num
         weight = self.lambda_per_class * linear_ramp(since, self.settings.ramp_epochs)
         losses: dict[str, FiguresOf] = {
@@ -222,14 +220,14 @@ class DivideMix:
             "mixmatch": self._mixmatch_loss,
         }
         return self.students[index].learn(
-            partial(losses[kind], index),
+            partial(losses[phase], index),
             self.data.pixels.take(row_B),
             self.data.pixels.on_device(row_B),
-            *([torch.full((), weight, device=self.runtime.device)] if is_paired else []),
+            torch.full((), weight, device=self.runtime.device),
             seed=seed_from(self.seed, "dividemix", index, epoch, step),
             rate=self.settings.rate(epoch, step / num),
-            clip_norm=self.settings.warmup_clip_norm if is_warmup else 0.0,
-            kind=(kind, self._is_penalised),
+            clip_norm=self.settings.warmup_clip_norm if phase == "warm-up" else 0.0,
+            kind=(phase, phase == "warm-up" and self._is_penalised),
         )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -271,7 +269,7 @@ class DivideMix:
         self.lambda_per_class = state["lambda_per_class"]
         self._recorder.load_state_dict(state["recorder"])
 
-    def _warmup_loss(self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
+    def _warmup_loss(self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor, _: Tensor) -> Figures:
         """Cross-entropy of the given labels, perhaps of mixed images, perhaps with a penalty on confidence."""
         views = self.strong.views if self.settings.warmup_has_strong_views else self.data.weak
         x_BIHW = self.data.pixels.random(x_BHWI, views, draw)
@@ -282,13 +280,7 @@ class DivideMix:
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
         return {f"loss {index + 1}": loss + negative_entropy(logits_BC) if self._is_penalised else loss}
 
-    @property
-    def _is_penalised(self) -> bool:
-        """Whether the warm-up holds confidence back."""
-        asked = self.settings.confidence_penalty
-        return asked == "on" or (asked == "asymmetric" and self.beliefs.is_asymmetric)
-
-    def _refined_loss(self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
+    def _refined_loss(self, index: int, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor, _: Tensor) -> Figures:
         """Cross-entropy of refined targets, every image alike."""
         weak_BIHW = self.data.pixels.random(x_BHWI, self.data.weak, draw)
         guess_BC = self._guess(index, index_B, [weak_BIHW])
@@ -320,7 +312,7 @@ class DivideMix:
     def _guess(self, index: int, index_B: Tensor, views: Sequence[Tensor], *, num_labelled: int = 0) -> Tensor:
         """Mean belief in some weak views: of the net itself for rows with a label, of all nets for the others.
 
-        Other nets are not asked about the first ``num_labelled`` rows, which are known to have one.
+        Other nets are not asked about the first ``num_labelled`` rows, which are taken as labelled.
         """
         if self.settings.guess == "epoch":
             return self.beliefs.guess_NC[index_B]
@@ -349,6 +341,12 @@ class DivideMix:
                 halves.append(repeated_rows(row_R, num_steps=num_steps, batch=batch, draw=draw))
             self._paired = {(index, epoch): self.data.pixels.beside(torch.cat(halves, dim=1))}
         return self._paired[index, epoch]
+
+    @property
+    def _is_penalised(self) -> bool:
+        """Whether the warm-up holds confidence back."""
+        asked = self.settings.confidence_penalty
+        return asked == "on" or (asked == "asymmetric" and self.beliefs.is_asymmetric)
 
     def _learns_alone(self, index: int) -> bool:
         """Whether a net leaves too few rows without their label to make a batch of them."""
