@@ -46,7 +46,7 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
         Check("doctor", ("doctor", "--json"), "the accelerator's name"),
         Check("tests", tests, "no hidden wait in hot loops; replayed steps are the same steps"),
     ]
-    for name, how in (("", ("--compile",)), ("-ordinary", ())):
+    for name, how in (("", ("--compile",)), ("-uncompiled", ()), ("-ordinary", ("--ordinary",))):
         words = (*bench, "--out", str(out / f"trace{name}"), "--trace", *how, *few)
         found.append(Check(f"trace{name}", words, "of_limit >= .25 of SimCLR's and DivideMix's steps"))
     pretraining = {"": (), "-small": ("--view-side", "0.75"), "-sgd": ("--optimizer", "sgd")}

@@ -76,7 +76,8 @@ class EngineConfig:
     """How networks are computed."""
 
     compile: bool = False
-    """Whether training's passes are compiled; takes a C++ compiler and a minute, so only long trainings gain."""
+    """Whether training's passes are compiled; takes a compiler and a minute, so only long trainings gain; on an
+    accelerator the plan decides."""
     replay: bool = True
     """Whether an accelerator replays its training steps as it recorded them; off where a backbone waits for values."""
 

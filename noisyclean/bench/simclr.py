@@ -1,13 +1,14 @@
 """SimCLR on CIFAR-10's files: wall time, and how often nearest neighbours are right. One JSON object at the end.
 
     python -m noisyclean.bench.simclr DATA --out OUT [--epochs 200] [--images 10000] [--backbone NAME]
-        [--view-side 1] [--optimizer muon] [--seed 0] [--device cuda] [--compile] [--trace]
+        [--view-side 1] [--optimizer muon] [--seed 0] [--device cuda] [--compile] [--ordinary]
+        [--trace]
 
 DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
 vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a
-checkpoint and the same call continues; seconds are those of all calls. ``--trace`` runs an epoch of SimCLR and of
-DivideMix on generated pictures instead: how fast steps are, by themselves and as a share of the device's peak, and
-what the device does in them; profiles are written to OUT.
+checkpoint and the same call continues; seconds are those of all calls. ``--trace`` runs steps of SimCLR and of
+DivideMix on generated pictures instead: how fast they are, by themselves and as a share of the device's peak, and what
+the device does in them; profiles are written to OUT.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from torch.profiler import ProfilerActivity, profile
 from noisyclean.base.log import Silent
 from noisyclean.base.runtime import Runtime, at_work, choose_runtime
 from noisyclean.bench.harness import interleave
-from noisyclean.bench.limits import Limits
-from noisyclean.bench.training_rows import flops_of, our_dividemix, our_simclr
+from noisyclean.bench.limits import Limits, count_flops
+from noisyclean.bench.training_rows import ordinary, our_dividemix, our_simclr
 from noisyclean.bench.workload import FULL, TINY, open_workload
 from noisyclean.config import SimCLRConfig
 from noisyclean.data.augment import strong
@@ -52,7 +53,7 @@ def main() -> None:
     """Train or trace, then print."""
     asked = arguments()
     asked.out.mkdir(parents=True, exist_ok=True)
-    runtime = replace(choose_runtime(asked.device), compiles=asked.compile)
+    runtime = replace(choose_runtime(asked.device), compiles=asked.compile, replays=not asked.ordinary)
     with at_work(runtime):
         print(json.dumps(trace(asked, runtime) if asked.trace else train(asked, runtime)))
 
@@ -128,17 +129,19 @@ def trace(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
     peak = Limits(runtime).convolution
     with open_workload(None, amounts, runtime) as work:
         for name, make in (("simclr", partial(our_simclr, optimizer=asked.optimizer)), ("dividemix", our_dividemix)):
-            call, num_steps = make(work)
-            work_flops = flops_of(make, work)
-            (timing,) = interleave(call, repeats=TIMED_CALLS)
+            counted, steps = ordinary(make, work), make(work)
+            counted.begin()
+            flops = count_flops(counted.train)
+            steps.begin()
+            (timing,) = interleave(steps.train, repeats=TIMED_CALLS)
             with profile(activities=activities) as profiler:
                 start = time.perf_counter()
-                call()
+                steps.train()
                 wall_s = time.perf_counter() - start
             profiler.export_chrome_trace(str(asked.out / f"{name}.trace.json"))
             found[name] = {
-                "step_ms": round(1e3 * timing.median_s / num_steps, 3),
-                "of_limit": round(work_flops / timing.median_s / peak, 4),
+                "step_ms": round(1e3 * timing.median_s / steps.num, 3),
+                "of_limit": round(flops / timing.median_s / peak, 4),
                 "spread": round(timing.spread, 3),
                 **busiest(profiler, wall_s, on_device=len(activities) > 1),
             }
@@ -169,6 +172,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true", help="compile the passes")
+    parser.add_argument("--ordinary", action="store_true", help="replay no steps")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="hardly any work in --trace")
     return parser.parse_args()

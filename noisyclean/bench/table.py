@@ -27,6 +27,7 @@ def describe_machine(runtime: Runtime) -> dict[str, Any]:
         "memory_gib": round(memory / 2**30),
         "dtype": str(runtime.dtype).removeprefix("torch."),
         "compiled": runtime.compiles,
+        "replayed": is_cuda and runtime.replays,
         "system": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,

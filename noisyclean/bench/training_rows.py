@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from noisyclean.data.augment import strong, weak
 from noisyclean.data.decode import PixelMapping
 from noisyclean.data.ingest import read_labels
 from noisyclean.data.store import build_store
+from noisyclean.engine.loop import Task
 from noisyclean.errors import DataError
 from noisyclean.nn import create_backbone
 from noisyclean.ops.metrics import detection_metrics
@@ -36,11 +37,27 @@ from noisyclean.robust.method import TrainingData
 from noisyclean.robust.methods.dividemix import DivideMix, DivideMixSettings
 from noisyclean.types import FloatArray
 
-__all__ = ["audit", "dividemix", "flops_of", "our_dividemix", "our_simclr", "simclr"]
+__all__ = ["Steps", "audit", "dividemix", "ordinary", "our_dividemix", "our_simclr", "simclr"]
 
 FOLDS = 5
 DIVIDEMIX_BATCH = 64
 QUALITY = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """A training to be timed; each call is one more epoch."""
+
+    begin: Callable[[], None]
+    """What comes before the steps."""
+    train: Callable[[], None]
+    num: int
+    """Steps of an epoch, of all nets."""
+
+    def __call__(self) -> None:
+        """A whole epoch."""
+        self.begin()
+        self.train()
 
 
 def backbone_name(work: Workload) -> str:
@@ -68,17 +85,18 @@ def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Con
         finish(device)
 
     view_side = SMALL_VIEW_SIDE if device.type == "cpu" else 1.0
-    ours, num_steps = our_simclr(work, view_side=view_side)
+    make = partial(our_simclr, view_side=view_side)
+    ours = make(work)
     remarks = [] if view_side == 1 else [f"views of {view_side:g} times the images' side"]
     if is_channels_last and dtype == torch.float32:
         remarks.append("bfloat16 is not native here: float32 on both sides")
     return Contest(
         ours=ours,
         peer=peers,
-        ours_alike=None if view_side == 1 else our_simclr(work)[0],
-        amount=num_steps * batch,
+        ours_alike=None if view_side == 1 else our_simclr(work),
+        amount=ours.num * batch,
         bound="convolution",
-        work=flops_of(partial(our_simclr, view_side=view_side), work),
+        work=count_flops(ordinary(make, work)),
         check=lambda: "; ".join(remarks),
     )
 
@@ -89,8 +107,8 @@ def our_simclr(
     view_side: float = 1.0,
     optimizer: OptimizerName = SimCLRConfig.optimizer,
     runtime: Runtime | None = None,
-) -> tuple[Callable[[], None], int]:
-    """Our SimCLR; each call goes on for as many steps as are said."""
+) -> Steps:
+    """Our SimCLR."""
     device, batch = work.runtime.device, work.amounts.simclr_batch
     num_steps = work.amounts.images // batch
     task = SimCLR(
@@ -102,19 +120,11 @@ def our_simclr(
         runtime=runtime or work.runtime,
         seed=0,
     )
-    epochs = itertools.count()
-
-    def train() -> None:
-        epoch = next(epochs)
-        for step in range(num_steps):
-            task.step(epoch, step)
-        finish(device)
-
-    return train, num_steps
+    return _steps(task, num_steps, device)
 
 
-def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> tuple[Callable[[], None], int]:
-    """Our DivideMix; each call is one more epoch, division included, of as many steps as are said."""
+def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> Steps:
+    """Our DivideMix; an epoch begins with a division."""
     device, num = work.runtime.device, work.amounts.divided
     batch = min(DIVIDEMIX_BATCH, num // 8)
     label_N = work.labels(num)
@@ -140,29 +150,34 @@ def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> tuple[Ca
         runtime=runtime or work.runtime,
         seed=0,
     )
-    epochs = itertools.count()
+    return _steps(method, 2 * (num // (2 * batch)), device)
+
+
+def _steps(task: Task, num: int, device: torch.device) -> Steps:
+    epochs, at = itertools.count(), [0]
+
+    def begin() -> None:
+        at[0] = next(epochs)
+        task.begin_epoch(at[0])
 
     def train() -> None:
-        epoch = next(epochs)
-        method.begin_epoch(epoch)
-        for step in range(method.num_steps(epoch)):
-            method.step(epoch, step)
+        for step in range(num):
+            task.step(at[0], step)
         finish(device)
 
-    return train, 2 * (num // (2 * batch))
+    return Steps(begin=begin, train=train, num=num)
 
 
-def flops_of(make: Callable[..., tuple[Callable[[], None], int]], work: Workload) -> float:
-    """Floating-point operations of a call: of its ordinary steps, for replayed and compiled ones do not tell."""
-    call, _ = make(work, runtime=replace(work.runtime, compiles=False, replays=False))
-    return count_flops(call)
+def ordinary(make: Callable[..., Steps], work: Workload) -> Steps:
+    """The same training by ordinary steps: replayed and compiled ones do not tell how much they compute."""
+    return make(work, runtime=replace(work.runtime, compiles=False, replays=False))
 
 
 def dividemix(work: Workload) -> Contest:
     """One epoch of DivideMix, division included, against a plain loop."""
     device, num = work.runtime.device, work.amounts.divided
     batch = min(DIVIDEMIX_BATCH, num // 8)
-    ours, num_steps = our_dividemix(work)
+    ours = our_dividemix(work)
     peer = PlainDivideMix(
         work.small_NHWI[:num],
         work.labels(num),
@@ -174,11 +189,12 @@ def dividemix(work: Workload) -> Contest:
     )
 
     def peers() -> None:
-        peer.epoch(num_steps // 2)
+        peer.epoch(ours.num // 2)
         finish(device)
 
-    amount = float(num_steps * 2 * batch)
-    return Contest(ours=ours, peer=peers, amount=amount, bound="convolution", work=flops_of(our_dividemix, work))
+    amount = float(ours.num * 2 * batch)
+    flops = count_flops(ordinary(our_dividemix, work))
+    return Contest(ours=ours, peer=peers, amount=amount, bound="convolution", work=flops)
 
 
 def audit(work: Workload) -> Contest:

@@ -38,7 +38,7 @@ class Task(Protocol):
         """Called once before an epoch's first step; what it decides belongs to :meth:`state_dict`."""
 
     def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
-        """One optimiser step; returns scalars on the device and does not wait for them."""
+        """One optimiser step; returns scalars on the device, which the next may write over, and waits for none."""
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Called once after an epoch's last step; returns figures worth telling."""

@@ -28,7 +28,7 @@ IMAGE_CHANNELS = 3
 
 
 class Muon(torch.optim.SGD):
-    """SGD whose groups marked ``is_inner`` step along their orthogonal momentum.
+    """SGD whose groups marked ``is_inner`` step along their orthogonal momentum; :meth:`step` in two halves.
 
     Args:
         groups: Parameter groups; those with ``is_inner`` hold matrices, or convolutions, which are taken as matrices

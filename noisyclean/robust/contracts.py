@@ -19,6 +19,7 @@ from noisyclean.config import PRESETS
 from noisyclean.errors import UsageError
 from noisyclean.ranges import check_ranges, names_without_range
 from noisyclean.robust.method import Facts, RobustMethod, TrainingData
+from noisyclean.robust.replaying import difference, watch_steps
 from noisyclean.robust.toy import Killed, KilledAt, make_data, make_small, run, same_weights, small_settings
 from noisyclean.types import Evidence
 
@@ -27,6 +28,8 @@ __all__ = ["METHOD_CONTRACTS", "Candidate"]
 OUT_OF_RANGE: tuple[dict[str, Any], ...] = ({"lr": 0.0}, {"epochs": 0}, {"weight_decay": -1.0}, {"lr": float("nan")})
 KILLED_AT = (1, 3, 2)
 """Steps made before each death."""
+REPLAYED_EPOCHS = 6
+"""So many that steps of a kind are repeated in several."""
 LEAST_BELIEVED = 0.3
 """Share of clean labels that must be believed."""
 
@@ -162,6 +165,13 @@ def _never_doubts_verified_labels(candidate: Candidate) -> None:
     expect(believed == 1.0, f"it believes {believed:.0%} of labels that are all verified")
 
 
+def _takes_steps_that_can_be_replayed(candidate: Candidate) -> None:
+    method = candidate.make(make_data(), epochs=REPLAYED_EPOCHS)
+    for steps in watch_steps(method, method.num_epochs).values():
+        found = difference(steps)
+        expect(not found, f"in a later step {found}")
+
+
 _method = functools.partial(Contract[Candidate])
 
 METHOD_CONTRACTS: tuple[Contract[Candidate], ...] = (
@@ -211,6 +221,12 @@ METHOD_CONTRACTS: tuple[Contract[Candidate], ...] = (
         "never doubts verified labels",
         "A person confirmed them: believe the rows of verified_N whatever the losses say.",
         _never_doubts_verified_labels,
+    ),
+    _method(
+        "takes steps that can be replayed",
+        "An accelerator repeats a step as it recorded it: write over tensors that a step reads, and give it numbers "
+        "that change as tensors (Student.learn).",
+        _takes_steps_that_can_be_replayed,
     ),
 )
 """In the order they are checked."""
