@@ -1,8 +1,8 @@
 """SimCLR on CIFAR-10's files: wall time, and how often nearest neighbours are right. One JSON object at the end.
 
     python -m noisyclean.bench.simclr DATA --out OUT [--epochs 200] [--images 10000] [--backbone NAME]
-        [--view-side 1] [--optimizer muon] [--seed 0] [--device cuda] [--compile] [--ordinary]
-        [--trace]
+        [--view-side 1] [--optimizer muon] [--temperature T] [--seed 0] [--device cuda] [--compile]
+        [--ordinary] [--trace]
 
 DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
 vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a
@@ -64,7 +64,12 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
     seed, batch = asked.seed, min(512, len(pixels) // 4)
     net = create_backbone(asked.backbone, num_classes=0, seed=seed, key=("simclr",)).to(runtime.device)
     config = SimCLRConfig(
-        epochs=asked.epochs, batch=batch, optimizer=asked.optimizer, lr=0.25, view_side=asked.view_side
+        epochs=asked.epochs,
+        batch=batch,
+        optimizer=asked.optimizer,
+        lr=0.25,
+        temperature=asked.temperature,
+        view_side=asked.view_side,
     )
     task = SimCLR(
         pixels=pixels, label_N=label_N, net=net, augmentation=strong(), config=config, runtime=runtime, seed=seed
@@ -169,6 +174,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--backbone", default="noisyclean_resnet18")
     parser.add_argument("--view-side", type=float, default=1.0, help="of the views, as a share of the images'")
     parser.add_argument("--optimizer", choices=["muon", "sgd"], default="muon")
+    parser.add_argument("--temperature", type=float, default=SimCLRConfig.temperature, help="of the similarities")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true", help="compile the passes")

@@ -136,7 +136,6 @@ def _time_training(plan: Plan, num_classes: int) -> tuple[float, int]:
     x_BIHW = torch.zeros(plan.probe.batch, 3, plan.prepare.size_px, plan.prepare.size_px, device=runtime.device)
     x_BIHW = x_BIHW.contiguous(memory_format=torch.channels_last)
     label_B = torch.zeros(plan.probe.batch, dtype=torch.int64, device=runtime.device)
-
     descent = Descent(net, runtime, optimizer=plan.probe.optimizer, weight_decay=plan.probe.weight_decay)
 
     def figures_of(_: torch.Generator, x_BIHW: Tensor, label_B: Tensor) -> Figures:
