@@ -116,7 +116,7 @@ class SimCLRConfig:
     weight_decay: Annotated[float, Range(at_least=0)] = 1e-4
     """Of all weights but biases and normalisation."""
     temperature: Annotated[float, Range(above=0)] = 0.2
-    """Of the similarities in NT-Xent; .5 as published is for ten times as many epochs (``docs/measurements-speed.md``)."""
+    """Of the similarities in NT-Xent; .5 as published is for ten times as many epochs (docs/measurements-speed.md)."""
     warmup_epochs: Annotated[float, Range(at_least=0)] = 10
     """Over which the rate rises; a tenth of all epochs at most."""
     projection_dim: Annotated[int, Range(at_least=1)] = 128

@@ -24,6 +24,7 @@ from noisyclean.engine.distributed import Share, average_gradients
 from noisyclean.engine.muon import Muon
 from noisyclean.engine.optim import create_optimizer, set_rate
 from noisyclean.errors import NoisycleanError
+from noisyclean.nn.ema import WeightAverage
 
 __all__ = ["Descent", "Figures", "FiguresOf"]
 
@@ -45,13 +46,23 @@ class Descent:
         runtime: Device and dtype, and whether steps are replayed there.
         optimizer: Its name.
         weight_decay: Its weight decay.
+        average: Follows the model after each step.
     """
 
-    def __init__(self, model: nn.Module, runtime: Runtime, *, optimizer: OptimizerName, weight_decay: float) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        runtime: Runtime,
+        *,
+        optimizer: OptimizerName,
+        weight_decay: float,
+        average: WeightAverage | None = None,
+    ) -> None:
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = create_optimizer(optimizer, model, weight_decay=weight_decay, dtype=runtime.dtype)
         self.recordings: dict[Hashable, _Recording] = {}
         self._draw = torch.Generator(device=runtime.device)
+        self.average = average
         self._replays = runtime.replays and runtime.device.type == "cuda" and Share.current().num == 1
         self._num_done: Counter[Hashable] = Counter()
 
@@ -92,6 +103,8 @@ class Descent:
             self.optimizer.descend()
         else:
             self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
         return figures
 
     def state_dict(self) -> dict[str, Any]:

@@ -225,7 +225,7 @@ METHOD_CONTRACTS: tuple[Contract[Candidate], ...] = (
     _method(
         "takes steps that can be replayed",
         "An accelerator repeats a step as it recorded it: write over tensors that a step reads, and give it numbers "
-        "that change as tensors (Student.learn).",
+        "that change as tensors (Descent.step).",
         _takes_steps_that_can_be_replayed,
     ),
 )

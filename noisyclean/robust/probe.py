@@ -77,7 +77,9 @@ class Probe:
         self.weight_N = weight_N
         self.net = net.train()
         self.average = WeightAverage(net, decay=config.ema_decay)
-        self.descent = Descent(net, runtime, optimizer=config.optimizer, weight_decay=config.weight_decay)
+        self.descent = Descent(
+            net, runtime, optimizer=config.optimizer, weight_decay=config.weight_decay, average=self.average
+        )
         self.augmentation = augmentation
         self.config = config
         self.runtime = runtime
@@ -101,15 +103,13 @@ class Probe:
         key = (epoch, step, self.share.rank) if self.share.num > 1 else (epoch, step)
         row_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
         done = (epoch + step / self.batches.num_steps) / self.config.epochs
-        figures = self.descent.step(
+        return self.descent.step(
             self._mixed_loss,
             self.pixels.take(row_B),
             self.pixels.on_device(row_B),
             seed=seed_from(self.seed, *self.key, *key),
             rate=one_cycle(done, peak=self.config.lr),
         )
-        self.average.update()
-        return figures
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Record every sample, in the epochs chosen for it."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
-from noisyclean.engine.descent import Descent, Figures, FiguresOf
+from noisyclean.engine.descent import Descent
 from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
 from noisyclean.robust.schedule import Schedule
@@ -36,7 +36,13 @@ class Student:
         decay = settings.ema_decay
         self.ema_decay = decay if decay >= 0 else 1 - 1 / max(2.0, SHARE_AVERAGED * num_steps)
         self.average = WeightAverage(net, decay=self.ema_decay) if self.ema_decay > 0 else None
-        self.descent = Descent(net, runtime, optimizer=settings.optimizer, weight_decay=settings.weight_decay)
+        self.descent = Descent(
+            net,
+            runtime,
+            optimizer=settings.optimizer,
+            weight_decay=settings.weight_decay,
+            average=self.average,
+        )
         self.runtime = runtime
 
     @property
@@ -49,21 +55,6 @@ class Student:
         self.net.train()
         with self.runtime.autocast():
             return self.runtime.compiled(classify)(self.net, x_BIHW)
-
-    def learn(
-        self,
-        figures_of: FiguresOf,
-        *given: Tensor,
-        seed: int,
-        rate: float,
-        clip_norm: float = 0.0,
-        kind: Hashable = "",
-    ) -> Figures:
-        """One optimiser step down a loss, as :meth:`Descent.step` takes it, and the average follows."""
-        figures = self.descent.step(figures_of, *given, seed=seed, rate=rate, clip_norm=clip_norm, kind=kind)
-        if self.average is not None:
-            self.average.update()
-        return figures
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, their average and the optimiser."""

@@ -62,7 +62,7 @@ def test_a_gradient_is_clipped_only_where_asked() -> None:
         def steep(_: torch.Generator, x_BIHW: Tensor, student: Student = student) -> Figures:
             return {"loss": 100 * student.logits(x_BIHW).square().sum()}
 
-        student.learn(steep, torch.randn(4, 3, 16, 16), seed=0, rate=0.1, clip_norm=clip_norm)
+        student.descent.step(steep, torch.randn(4, 3, 16, 16), seed=0, rate=0.1, clip_norm=clip_norm)
         after = net.get_classifier().weight.detach()  # type: ignore[operator]
         moved = float((after - before).abs().max()) > 1e-4
         assert moved == moves

@@ -80,7 +80,7 @@ class CrossEntropy:
     def step(self, epoch: int, step: int) -> Figures:
         """One step on a mixed batch."""
         row_B = self.batches.rows(epoch, step)
-        return self.student.learn(
+        return self.student.descent.step(
             self._mixed_loss,
             self.data.pixels.take(row_B),
             self.data.pixels.on_device(row_B),

@@ -219,7 +219,7 @@ class DivideMix:
             "refined": self._refined_loss,
             "mixmatch": self._mixmatch_loss,
         }
-        return self.students[index].learn(
+        return self.students[index].descent.step(
             partial(losses[phase], index),
             self.data.pixels.take(row_B),
             self.data.pixels.on_device(row_B),

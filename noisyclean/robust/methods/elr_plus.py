@@ -126,7 +126,7 @@ class ElrPlus:
         strength = self.settings.strength * sigmoid_ramp(done, self.settings.strength_ramp_steps)
         if student.average is not None:
             student.average.decay = student.ema_decay * sigmoid_ramp(done + 1, self.settings.ema_ramp_steps)
-        return student.learn(
+        return student.descent.step(
             partial(self._held_loss, index),
             self.data.pixels.take(row_B),
             self.data.pixels.on_device(row_B),

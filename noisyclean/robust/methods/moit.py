@@ -149,7 +149,7 @@ class Moit:
     def step(self, epoch: int, step: int) -> Figures:
         """One step on two mixed views of a batch."""
         row_B, uses_memory = self.batches.rows(epoch, step), epoch >= self.settings.memory_after
-        return self.student.learn(
+        return self.student.descent.step(
             partial(self._interpolated_loss, uses_memory),
             self.data.pixels.take(row_B),
             self.data.pixels.on_device(row_B),

@@ -110,7 +110,7 @@ class MoitPlus:
             return self.moit.step(epoch, step)
         since = epoch - self.settings.epochs
         row_B, is_bootstrapped = self._rows(epoch)[step], since >= self.bootstrap_after
-        return self.tuned.learn(
+        return self.tuned.descent.step(
             partial(self._tuning_loss, self.tuned, is_bootstrapped),
             self.data.pixels.take(row_B),
             self.data.pixels.on_device(row_B),
