@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,9 @@ from noisyclean.engine.distributed import Share, average_gradients
 from noisyclean.engine.muon import Muon
 from noisyclean.engine.optim import create_optimizer, set_rate
 from noisyclean.errors import NoisycleanError
-from noisyclean.nn.ema import WeightAverage
+
+if TYPE_CHECKING:
+    from noisyclean.nn.ema import WeightAverage  # brings the nets, and timm with them
 
 __all__ = ["Descent", "Figures", "FiguresOf"]
 
