@@ -196,7 +196,7 @@ def _refusal_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        cause = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+        cause = error.__context__ if isinstance(error.__context__, Exception) else error
         if (lack := shortage(cause)) is not None:
             raise lack from error
         reason = str(cause).partition("\n")[0]

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from noisyclean.base.runtime import choose_runtime
-from noisyclean.engine.descent import ORDINARY_STEPS, Descent, Figures
+from noisyclean.engine.descent import ORDINARY_STEPS, Descent, Figures, _refusal_told
 from noisyclean.engine.loop import Task
+from noisyclean.errors import EnvironmentProblem, NoisycleanError
 from noisyclean.robust.method import methods
 from tests.engine.test_sync import make, make_method
 
@@ -46,6 +47,26 @@ def test_long_gradients_are_cut() -> None:
     descent = Descent(net, choose_runtime("cpu"), optimizer="plain-sgd", weight_decay=0.0)
     descent.step(lambda _: {"loss": 100 * net.weight.sum()}, seed=0, rate=1.0, clip_norm=0.25)
     assert float(net.weight.detach()) == pytest.approx(0.75, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "error"),
+    [
+        ("operation not permitted when stream is capturing", "--set engine.replay=false", NoisycleanError),
+        ("CUDA out of memory. Tried to allocate 2 GiB", "--set probe.batch=64", EnvironmentProblem),
+    ],
+)
+def test_a_refused_recording_says_what_to_do(said: str, told: str, error: type[NoisycleanError]) -> None:
+    def break_off() -> None:
+        try:
+            raise RuntimeError(said)
+        finally:
+            raise RuntimeError("capture failed due to a previous error")
+
+    with pytest.raises(error) as raised, _refusal_told():
+        break_off()
+    assert said[:20] in str(raised.value)
+    assert told in str(raised.value.hint)
 
 
 def losses_of(task: Task, num_epochs: int) -> list[float]:
