@@ -36,7 +36,7 @@ class Check:
 
 
 def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
-    """All checks, those that others wait for first."""
+    """All checks, those that matter most first."""
     images, on = str(data), ("--device", device)
     short = ("--epochs", "1", "--images", "400", "--backbone", "noisyclean_compact") if is_tiny else ("--epochs", "200")
     few = ("--tiny",) if is_tiny else ()
@@ -57,9 +57,8 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
         if not name:
             found += audit_of_worst(data, out, on, is_tiny)
     found += training_cells(data, out, on, is_tiny)
-    speed = ("--tiny",) if is_tiny else ()
     for row in ("augment", "augment-kornia", "simclr", "simclr-bf16", "dividemix", "neighbours"):
-        words = ("bench", "speed", "--only", row, "--data", images, "--json", *on, *speed)
+        words = ("bench", "speed", "--only", row, "--data", images, "--json", *on, *few)
         found.append(Check(f"speed-{row}", words, "more than the peer"))
     return found
 

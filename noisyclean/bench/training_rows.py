@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -40,24 +39,34 @@ from noisyclean.types import FloatArray
 __all__ = ["Steps", "audit", "dividemix", "ordinary", "our_dividemix", "our_simclr", "simclr"]
 
 FOLDS = 5
-DIVIDEMIX_BATCH = 64
 QUALITY = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Steps:
     """A training to be timed; each call is one more epoch."""
 
-    begin: Callable[[], None]
-    """What comes before the steps."""
-    train: Callable[[], None]
+    task: Task
     num: int
     """Steps of an epoch, of all nets."""
+    device: torch.device
+    epoch: int = -1
 
     def __call__(self) -> None:
         """A whole epoch."""
         self.begin()
         self.train()
+
+    def begin(self) -> None:
+        """What comes before the steps."""
+        self.epoch += 1
+        self.task.begin_epoch(self.epoch)
+
+    def train(self) -> None:
+        """The epoch's steps, until the device has done them."""
+        for step in range(self.num):
+            self.task.step(self.epoch, step)
+        finish(self.device)
 
 
 def backbone_name(work: Workload) -> str:
@@ -110,7 +119,6 @@ def our_simclr(
 ) -> Steps:
     """Our SimCLR."""
     device, batch = work.runtime.device, work.amounts.simclr_batch
-    num_steps = work.amounts.images // batch
     task = SimCLR(
         pixels=work.pixels,
         label_N=work.labels(len(work.pixels)),
@@ -120,13 +128,13 @@ def our_simclr(
         runtime=runtime or work.runtime,
         seed=0,
     )
-    return _steps(task, num_steps, device)
+    return Steps(task=task, num=work.amounts.images // batch, device=device)
 
 
 def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> Steps:
     """Our DivideMix; an epoch begins with a division."""
     device, num = work.runtime.device, work.amounts.divided
-    batch = min(DIVIDEMIX_BATCH, num // 8)
+    batch = _dividemix_batch(num)
     label_N = work.labels(num)
     pixels = work.pixels
     data = TrainingData(
@@ -150,22 +158,7 @@ def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> Steps:
         runtime=runtime or work.runtime,
         seed=0,
     )
-    return _steps(method, 2 * (num // (2 * batch)), device)
-
-
-def _steps(task: Task, num: int, device: torch.device) -> Steps:
-    epochs, at = itertools.count(), [0]
-
-    def begin() -> None:
-        at[0] = next(epochs)
-        task.begin_epoch(at[0])
-
-    def train() -> None:
-        for step in range(num):
-            task.step(at[0], step)
-        finish(device)
-
-    return Steps(begin=begin, train=train, num=num)
+    return Steps(task=method, num=2 * (num // (2 * batch)), device=device)
 
 
 def ordinary(make: Callable[..., Steps], work: Workload) -> Steps:
@@ -176,7 +169,7 @@ def ordinary(make: Callable[..., Steps], work: Workload) -> Steps:
 def dividemix(work: Workload) -> Contest:
     """One epoch of DivideMix, division included, against a plain loop."""
     device, num = work.runtime.device, work.amounts.divided
-    batch = min(DIVIDEMIX_BATCH, num // 8)
+    batch = _dividemix_batch(num)
     ours = our_dividemix(work)
     peer = PlainDivideMix(
         work.small_NHWI[:num],
@@ -247,6 +240,10 @@ def _cleanlab(work: Workload, table: Path) -> dict[str, FloatArray]:
         device=work.runtime.device,
     )
     return {method: worst_first(given.label_N, p_NC, method) for method in QUALITY}
+
+
+def _dividemix_batch(num: int) -> int:
+    return min(64, num // 8)
 
 
 def _net(work: Workload, num_classes: int, index: int = 0) -> nn.Module:

@@ -7,7 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["beta_sample", "linear_ramp", "mixup", "one_hot", "sharpen", "sigmoid_ramp", "soft_cross_entropy"]
+__all__ = [
+    "beta_sample",
+    "linear_ramp",
+    "mixup",
+    "one_hot",
+    "random_mixup",
+    "sharpen",
+    "sigmoid_ramp",
+    "soft_cross_entropy",
+]
 
 
 def beta_sample(alpha: float, generator: torch.Generator) -> Tensor:
@@ -39,6 +48,14 @@ def mixup(x_B: Tensor, target_BC: Tensor, share: Tensor, partner_B: Tensor) -> t
     """
     share = torch.maximum(share, 1 - share)
     return torch.lerp(x_B[partner_B], x_B, share), torch.lerp(target_BC[partner_B], target_BC, share)
+
+
+def random_mixup(x_B: Tensor, target_BC: Tensor, *, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """:func:`mixup` with random partners and one share drawn from Beta(alpha, alpha); 0 mixes nothing."""
+    if alpha <= 0:
+        return x_B, target_BC
+    partner_B = torch.randperm(len(x_B), generator=generator, device=generator.device)
+    return mixup(x_B, target_BC, beta_sample(alpha, generator), partner_B)
 
 
 def soft_cross_entropy(logits_BC: Tensor, target_BC: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from noisyclean.engine.inference import embed, evaluation_views, log_probabiliti
 from noisyclean.engine.optim import one_cycle
 from noisyclean.nn.backbone import classify
 from noisyclean.nn.ema import WeightAverage
-from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
+from noisyclean.ops.mix import one_hot, random_mixup, soft_cross_entropy
 
 __all__ = ["Probe", "ProbeRecord", "opinion_on_labels", "recording_epochs"]
 
@@ -148,9 +148,7 @@ class Probe:
         """Cross-entropy of mixed images."""
         x_BIHW = self.pixels.random(x_BHWI, self.augmentation, draw)
         target_BC = one_hot(self.label_N[index_B], self.num_classes) * self.weight_N[index_B, None]
-        if self.config.mixup_alpha > 0:
-            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
-            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.config.mixup_alpha, draw), partner_B)
+        x_BIHW, target_BC = random_mixup(x_BIHW, target_BC, alpha=self.config.mixup_alpha, generator=draw)
         with self.runtime.autocast():
             logits_BC = self.classify(self.net, x_BIHW)
         return {"loss": soft_cross_entropy(logits_BC, target_BC).mean()}

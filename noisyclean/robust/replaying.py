@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from noisyclean.base.log import Silent
+from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.descent import ORDINARY_STEPS, Descent, Figures, FiguresOf
-from noisyclean.engine.loop import Task
+from noisyclean.engine.loop import Task, fit
 
 __all__ = ["Reads", "difference", "watch_steps"]
 
@@ -57,11 +59,7 @@ def watch_steps(task: Task, num_epochs: int) -> dict[tuple[Hashable, ...], list[
     """
     found: dict[tuple[Hashable, ...], list[Reads]] = {}
     with _watched(found):
-        for epoch in range(num_epochs):
-            task.begin_epoch(epoch)
-            for step in range(task.num_steps(epoch)):
-                task.step(epoch, step)
-            task.end_epoch(epoch)
+        fit(task, title="watched", num_epochs=num_epochs, checkpoint=Checkpoint(None), reporter=Silent())
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from noisyclean.base.runtime import generator
-from noisyclean.data.augment import FixedView
+from noisyclean.data.augment import FixedView, strong
 from noisyclean.data.batches import FEWEST_SAMPLED, ShuffledBatches, channel_statistics, load_pixels
 
 
@@ -52,6 +52,13 @@ def test_images_held_elsewhere_are_the_same_images() -> None:
     away = replace(here, device=torch.device("cpu:0"))  # another device to torch, and the same memory
     row_B = away.beside(torch.tensor([8, 0, 3]))
     assert torch.equal(away.take(row_B), torch.from_numpy(images[[8, 0, 3]]))
+    plain = [pixels.fixed(pixels.take(row_B), FixedView(down_px=1)) for pixels in (here, away)]
+    assert torch.equal(*plain)
+    draws = [generator(torch.device("cpu"), 0, "views") for _ in range(2)]
+    views = [
+        pixels.random(pixels.take(row_B), strong(), draw) for pixels, draw in zip((here, away), draws, strict=True)
+    ]
+    assert torch.equal(*views)
     index_B = away.on_device(row_B)
     assert index_B.tolist() == [8, 0, 3]
     assert here.on_device(row_B) is row_B

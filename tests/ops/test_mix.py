@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
+from noisyclean.ops.mix import beta_sample, mixup, one_hot, random_mixup, soft_cross_entropy
 
 
 def test_mixup_equals_the_formula_and_keeps_the_larger_share() -> None:
@@ -16,6 +16,15 @@ def test_mixup_equals_the_formula_and_keeps_the_larger_share() -> None:
             j = int(partner[i])
             assert torch.allclose(mixed[i], 0.7 * x[i] + 0.3 * x[j], atol=1e-6)
             assert torch.allclose(mixed_target[i], 0.7 * target[i] + 0.3 * target[j])
+
+
+def test_random_mixup_draws_partners_then_a_share() -> None:
+    x, target = torch.randn(5, 3), torch.eye(5)
+    partner, draw = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    expected = mixup(x, target, partner_B=torch.randperm(5, generator=partner), share=beta_sample(1.0, partner))
+    found = random_mixup(x, target, alpha=1.0, generator=draw)
+    assert all(map(torch.equal, found, expected))
+    assert all(map(torch.equal, random_mixup(x, target, alpha=0.0, generator=draw), (x, target)))
 
 
 def test_mixed_targets_sum_to_one() -> None:

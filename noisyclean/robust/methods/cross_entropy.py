@@ -18,7 +18,7 @@ from noisyclean.base.randomness import seed_from
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.batches import ShuffledBatches
 from noisyclean.engine.descent import Figures
-from noisyclean.ops.mix import beta_sample, mixup, soft_cross_entropy
+from noisyclean.ops.mix import random_mixup, soft_cross_entropy
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.schedule import Schedule
@@ -117,8 +117,7 @@ class CrossEntropy:
     def _mixed_loss(self, draw: torch.Generator, x_BHWI: Tensor, index_B: Tensor) -> Figures:
         views = self.data.strong if self.settings.has_strong_views else self.data.weak
         x_BIHW = self.data.pixels.random(x_BHWI, views, draw)
-        target_BC = self.data.given(index_B)
-        if self.settings.mixup_alpha > 0:
-            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
-            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.mixup_alpha, draw), partner_B)
+        x_BIHW, target_BC = random_mixup(
+            x_BIHW, self.data.given(index_B), alpha=self.settings.mixup_alpha, generator=draw
+        )
         return {"loss": soft_cross_entropy(self.student.logits(x_BIHW), target_BC).mean()}

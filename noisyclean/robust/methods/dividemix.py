@@ -20,7 +20,7 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.batches import ShuffledBatches
 from noisyclean.engine.descent import Figures, FiguresOf
 from noisyclean.errors import UsageError
-from noisyclean.ops.mix import beta_sample, linear_ramp, mixup, soft_cross_entropy
+from noisyclean.ops.mix import linear_ramp, random_mixup, soft_cross_entropy
 from noisyclean.ops.mixmatch import negative_entropy, prior_penalty, semi_supervised_loss
 from noisyclean.ranges import Range
 from noisyclean.robust.co_division import CoDivision, loss_divider, wrong_log_odds
@@ -274,8 +274,7 @@ class DivideMix:
         views = self.strong.views if self.settings.warmup_has_strong_views else self.data.weak
         x_BIHW = self.data.pixels.random(x_BHWI, views, draw)
         target_BC = self.data.given(index_B)
-        if self.settings.warmup_mixup_alpha > 0:
-            x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.warmup_mixup_alpha, draw)
+        x_BIHW, target_BC = random_mixup(x_BIHW, target_BC, alpha=self.settings.warmup_mixup_alpha, generator=draw)
         logits_BC = self.students[index].logits(x_BIHW)
         loss = soft_cross_entropy(logits_BC, target_BC).mean()
         return {f"loss {index + 1}": loss + negative_entropy(logits_BC) if self._is_penalised else loss}
@@ -287,7 +286,7 @@ class DivideMix:
         target_BC = self.beliefs.targets(index, index_B, guess_BC, temperature=self.settings.temperature)
         learns_strong = self.settings.has_strong_views and self.strong.is_strong
         x_BIHW = self.data.pixels.random(x_BHWI, self.data.strong, draw) if learns_strong else weak_BIHW
-        x_BIHW, target_BC = _mixed(x_BIHW, target_BC, self.settings.mixup_alpha, draw)
+        x_BIHW, target_BC = random_mixup(x_BIHW, target_BC, alpha=self.settings.mixup_alpha, generator=draw)
         return {f"loss {index + 1}": soft_cross_entropy(self.students[index].logits(x_BIHW), target_BC).mean()}
 
     def _mixmatch_loss(
@@ -302,7 +301,9 @@ class DivideMix:
             views = [self.data.pixels.random(x_BHWI, self.data.strong, draw) for _ in views]
         halves = [view[:num_labelled] for view in views] + [view[num_labelled:] for view in views]
         targets = [target_BC[:num_labelled]] * len(views) + [target_BC[num_labelled:]] * len(views)
-        x_BIHW, target_BC = _mixed(torch.cat(halves), torch.cat(targets), self.settings.mixup_alpha, draw)
+        x_BIHW, target_BC = random_mixup(
+            torch.cat(halves), torch.cat(targets), alpha=self.settings.mixup_alpha, generator=draw
+        )
         num_labelled *= len(views)
         kept = slice(None) if self.lambda_per_class > 0 else slice(num_labelled)
         logits_BC = self.students[index].logits(x_BIHW[kept])
@@ -368,11 +369,6 @@ class DivideMix:
             return 0.0
         per_class = 2.5 if self.data.num_classes <= 20 else 1.5
         return 5.0 if noise_rate >= VERY_NOISY else per_class
-
-
-def _mixed(x_B: Tensor, target_BC: Tensor, alpha: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    partner_B = torch.randperm(len(x_B), generator=draw, device=draw.device)
-    return mixup(x_B, target_BC, beta_sample(alpha, draw), partner_B)
 
 
 def _published(facts: Facts) -> tuple[DivideMixSettings, Mapping[str, str]]:

@@ -20,7 +20,7 @@ from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.augment import FixedView
 from noisyclean.engine.descent import Figures
 from noisyclean.engine.optim import one_cycle
-from noisyclean.ops.mix import beta_sample, mixup, one_hot, soft_cross_entropy
+from noisyclean.ops.mix import one_hot, random_mixup, soft_cross_entropy
 from noisyclean.ranges import Range
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
@@ -166,9 +166,7 @@ class MoitPlus:
             own_BC = one_hot(p_BC.argmax(dim=1), self.data.num_classes)
             target_BC = torch.lerp(own_BC, target_BC, self.settings.bootstrap)
         x_BIHW = self.data.pixels.random(x_BHWI, self.data.weak, draw)
-        if self.settings.plus_mixup_alpha > 0:
-            partner_B = torch.randperm(len(index_B), generator=draw, device=draw.device)
-            x_BIHW, target_BC = mixup(x_BIHW, target_BC, beta_sample(self.settings.plus_mixup_alpha, draw), partner_B)
+        x_BIHW, target_BC = random_mixup(x_BIHW, target_BC, alpha=self.settings.plus_mixup_alpha, generator=draw)
         return {"loss": soft_cross_entropy(tuned.logits(x_BIHW), target_BC).mean()}
 
     def _with_new_classifier(self) -> Student:
