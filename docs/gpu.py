@@ -49,7 +49,7 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
     for name, how in (("", ("--compile",)), ("-uncompiled", ()), ("-ordinary", ("--ordinary",))):
         words = (*bench, "--out", str(out / f"trace{name}"), "--trace", *how, *few)
         found.append(Check(f"trace{name}", words, "of_limit >= .25 of SimCLR's and DivideMix's steps"))
-    pretraining = {"": (), "-small": ("--view-side", "0.75"), "-sgd": ("--optimizer", "sgd")}
+    pretraining = {"": (), "-small": ("--set", "simclr.view_side=0.75"), "-sgd": ("--set", "simclr.optimizer=sgd")}
     for name, how in pretraining.items():
         words = (*bench, "--out", str(out / f"simclr{name}"), "--compile", *how, *short)
         wanted = "knn_accuracy of simclr-200" if name else "under 480 s, knn_accuracy >= .84"

@@ -107,8 +107,10 @@ class SimCLRConfig:
 
     epochs: Annotated[int, Range(at_least=0)] = 0
     """0 leaves the stage out."""
-    batch: Annotated[int, Range(at_least=4)] = 512
+    batch: Annotated[int, Range(at_least=4)] = 256
     """Images in a step; each is compared with all others."""
+    num_views: Annotated[int, Range(at_least=2)] = 4
+    """Of each image in a step; 2 as published."""
     optimizer: OptimizerName = "muon"
     """How weights are stepped."""
     lr: Annotated[float, Range(above=0)] = 0.25
@@ -126,8 +128,8 @@ class SimCLRConfig:
 
     @property
     def passes_an_epoch(self) -> float:
-        """Passes over whole images that an epoch costs: forward and backward through two views."""
-        return 6 * self.view_side**2
+        """Passes over whole images that an epoch costs: forward and backward through every view."""
+        return 3 * self.num_views * self.view_side**2
 
 
 @dataclass(frozen=True, kw_only=True)

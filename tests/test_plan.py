@@ -128,7 +128,7 @@ def test_a_training_costs_what_it_learns_from(shapes: Shapes) -> None:
     request = PlanRequest(preset="quick", size=32, device="cpu", overrides={"simclr": {"epochs": 2, "view_side": 1}})
     plan = decide_training(request, None, resolve_origin("simclr", None), split, num_trainings=lambda _: 1)
     seconds = training_seconds(plan, split, UnitCosts(decode_s=1, train_s=3, num_features=1), num_trainings=2)
-    assert seconds == {"decode": 240, "pre-train": 180 * 2 * 6, "train": 120 * plan.budget.passes * 2}
+    assert seconds == {"decode": 240, "pre-train": 180 * 2 * 12, "train": 120 * plan.budget.passes * 2}
 
 
 @pytest.mark.parametrize("verb", ["audit", "train"])

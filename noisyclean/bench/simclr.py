@@ -1,8 +1,7 @@
 """SimCLR on CIFAR-10's files: wall time, and how often nearest neighbours are right. One JSON object at the end.
 
     python -m noisyclean.bench.simclr DATA --out OUT [--epochs 200] [--images 10000] [--backbone NAME]
-        [--view-side 1] [--optimizer muon] [--temperature T] [--seed 0] [--device cuda] [--compile]
-        [--ordinary] [--trace]
+        [--set simclr.KEY=VALUE ...] [--seed 0] [--device cuda] [--compile] [--ordinary] [--trace]
 
 DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
 vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a
@@ -31,7 +30,7 @@ from noisyclean.bench.harness import interleave
 from noisyclean.bench.limits import Limits, count_flops
 from noisyclean.bench.training_rows import ordinary, our_dividemix, our_simclr
 from noisyclean.bench.workload import FULL, TINY, open_workload
-from noisyclean.config import SimCLRConfig
+from noisyclean.config import SimCLRConfig, read_overrides
 from noisyclean.data.augment import strong
 from noisyclean.data.batches import Pixels, load_pixels
 from noisyclean.data.decode import PixelMapping
@@ -44,6 +43,7 @@ from noisyclean.engine.neighbours import neighbours_among
 from noisyclean.errors import Interrupted
 from noisyclean.nn import create_backbone
 from noisyclean.pretrain.simclr import SimCLR
+from noisyclean.ranges import check_ranges
 
 NUM_NEIGHBOURS, TEMPERATURE = 200, 0.1
 TRACED_IMAGES, TIMED_CALLS = 16_384, 3
@@ -61,16 +61,9 @@ def main() -> None:
 def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
     """Pre-train on the training images and judge on the test images."""
     pixels, label_N = load(asked.data, "truth.csv", asked.out / "train", asked.images, runtime)
-    seed, batch = asked.seed, min(512, len(pixels) // 4)
+    seed = asked.seed
     net = create_backbone(asked.backbone, num_classes=0, seed=seed, key=("simclr",)).to(runtime.device)
-    config = SimCLRConfig(
-        epochs=asked.epochs,
-        batch=batch,
-        optimizer=asked.optimizer,
-        lr=0.25,
-        temperature=asked.temperature,
-        view_side=asked.view_side,
-    )
+    config = settings(asked, most=len(pixels) // 4)
     task = SimCLR(
         pixels=pixels, label_N=label_N, net=net, augmentation=strong(), config=config, runtime=runtime, seed=seed
     )
@@ -93,7 +86,7 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
     return {
         "epochs": asked.epochs,
         "seconds": round(seconds, 1),
-        "views_per_second": round(2 * len(pixels) * asked.epochs / seconds),
+        "views_per_second": round(config.num_views * len(pixels) * asked.epochs / seconds),
         "loss": history[-1]["loss"],
         "neighbours_agree": {
             epoch + 1: round(figures["neighbours agree"], 4)
@@ -107,6 +100,13 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
             test_label_M,
         ),
     }
+
+
+def settings(asked: argparse.Namespace, *, most: int) -> SimCLRConfig:
+    """Of SimCLR: the usual ones but for what was asked, at most so many images in a step."""
+    config = SimCLRConfig(epochs=asked.epochs, **read_overrides(None, asked.set).get("simclr", {}))
+    check_ranges("simclr", config)
+    return replace(config, batch=min(config.batch, most))
 
 
 def load(data: Path, table: str, folder: Path, most: int | None, runtime: Runtime) -> tuple[Pixels, Tensor]:
@@ -133,7 +133,8 @@ def trace(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
     amounts = TINY if asked.tiny else replace(FULL, images=TRACED_IMAGES, divided=TRACED_IMAGES)
     peak = Limits(runtime).convolution
     with open_workload(None, amounts, runtime) as work:
-        for name, make in (("simclr", partial(our_simclr, optimizer=asked.optimizer)), ("dividemix", our_dividemix)):
+        config = settings(asked, most=amounts.simclr_batch)
+        for name, make in (("simclr", partial(our_simclr, config=config)), ("dividemix", our_dividemix)):
             counted, steps = ordinary(make, work), make(work)
             counted.begin()
             flops = count_flops(counted.train)
@@ -172,9 +173,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--images", type=int, help="use the first so many of each table")
     parser.add_argument("--backbone", default="noisyclean_resnet18")
-    parser.add_argument("--view-side", type=float, default=1.0, help="of the views, as a share of the images'")
-    parser.add_argument("--optimizer", choices=["muon", "sgd"], default="muon")
-    parser.add_argument("--temperature", type=float, default=SimCLRConfig.temperature, help="of the similarities")
+    parser.add_argument("--set", action="append", default=[], metavar="simclr.KEY=VALUE", help="a setting of SimCLR")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true", help="compile the passes")

@@ -19,7 +19,7 @@ from noisyclean.bench.limits import count_flops, finish
 from noisyclean.bench.peers import LightlySimCLR
 from noisyclean.bench.plain_loops import PlainDivideMix, cross_validated, worst_first
 from noisyclean.bench.workload import NUM_CLASSES, Workload
-from noisyclean.config import OptimizerName, SimCLRConfig
+from noisyclean.config import SimCLRConfig
 from noisyclean.data.augment import strong, weak
 from noisyclean.data.decode import PixelMapping
 from noisyclean.data.ingest import read_labels
@@ -93,8 +93,9 @@ def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Con
         peer.epoch()
         finish(device)
 
+    two_whole_views = SimCLRConfig(epochs=1000, batch=batch, num_views=2)
     view_side = SMALL_VIEW_SIDE if device.type == "cpu" else 1.0
-    make = partial(our_simclr, view_side=view_side)
+    make = partial(our_simclr, config=replace(two_whole_views, view_side=view_side))
     ours = make(work)
     remarks = [] if view_side == 1 else [f"views of {view_side:g} times the images' side"]
     if is_channels_last and dtype == torch.float32:
@@ -102,7 +103,7 @@ def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Con
     return Contest(
         ours=ours,
         peer=peers,
-        ours_alike=None if view_side == 1 else our_simclr(work),
+        ours_alike=None if view_side == 1 else our_simclr(work, config=two_whole_views),
         amount=ours.num * batch,
         bound="convolution",
         work=count_flops(ordinary(make, work)),
@@ -110,25 +111,19 @@ def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Con
     )
 
 
-def our_simclr(
-    work: Workload,
-    *,
-    view_side: float = 1.0,
-    optimizer: OptimizerName = SimCLRConfig.optimizer,
-    runtime: Runtime | None = None,
-) -> Steps:
+def our_simclr(work: Workload, *, config: SimCLRConfig, runtime: Runtime | None = None) -> Steps:
     """Our SimCLR."""
-    device, batch = work.runtime.device, work.amounts.simclr_batch
+    device = work.runtime.device
     task = SimCLR(
         pixels=work.pixels,
         label_N=work.labels(len(work.pixels)),
         net=_net(work, 0).to(device),
         augmentation=strong(),
-        config=SimCLRConfig(epochs=1000, batch=batch, view_side=view_side, optimizer=optimizer),
+        config=config,
         runtime=runtime or work.runtime,
         seed=0,
     )
-    return Steps(task=task, num=work.amounts.images // batch, device=device)
+    return Steps(task=task, num=work.amounts.images // config.batch, device=device)
 
 
 def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> Steps:

@@ -262,6 +262,8 @@ def _squash(pixels_HWI: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
     Strides as of a batch of one, or torch would not see that the channels lie last, and turn them.
     """
+    if pixels_HWI.shape[:2] == (side, side):
+        return pixels_HWI
     import torch
 
     x_BIHW = torch.from_numpy(pixels_HWI).view(1, *pixels_HWI.shape).permute(0, 3, 1, 2)

@@ -1,8 +1,8 @@
 """Every image decoded once, as uint8 at working size, in one memory-mapped file that survives a crash.
 
 What other stores hold already is copied; see ``journal.py`` for the files. Threads decode: Pillow lets go of the
-interpreter while it works, and threads need no start method, no guarded ``__main__`` and no second copy of anything
-(``docs/decisions/0003-threads-decode.md``).
+interpreter while it works, and threads need no start method, no guarded ``__main__`` and no second copy of anything; of
+tiny images one does more than many (``docs/decisions/0003-threads-decode.md``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from noisyclean.base.files import write_json
 from noisyclean.base.log import Reporter
+from noisyclean.data.blocks import in_blocks
 from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content, quiet_pillow, read_content
 from noisyclean.data.journal import (
     IMAGES,
@@ -37,11 +37,6 @@ from noisyclean.data.known import KnownImages, Place
 from noisyclean.errors import EnvironmentProblem
 
 __all__ = ["ImageStore", "build_store", "open_store"]
-
-BLOCK_ROWS = 256
-"""Most files a thread decodes between two lines of the journal."""
-BLOCKS_A_THREAD = 8
-"""Least number of blocks for each thread, so that none waits long for the last one."""
 
 
 def build_store(
@@ -77,37 +72,30 @@ def build_store(
     todo = [row for row in range(len(files)) if row not in done]
     num_decoded = 0
 
-    def fill(rows: list[int]) -> tuple[Block, int]:
+    def fill(rows: Sequence[int]) -> tuple[Block, int]:
         return _fill_block(images, rows, [files[row] for row in rows], mapping, known)
 
     with (
         reporter.track("decode", total=len(files), done=len(done), unit="images") as meter,
         (folder / JOURNAL).open("a", encoding="utf-8") as journal,
         quiet_pillow(),
-        ThreadPoolExecutor(threads) as pool,
+        closing(in_blocks(fill, todo, threads)) as blocks,
     ):
-        step = max(1, min(BLOCK_ROWS, len(todo) // (BLOCKS_A_THREAD * threads)))
-        blocks = [pool.submit(fill, todo[start : start + step]) for start in range(0, len(todo), step)]
-        try:
-            for future in as_completed(blocks):
-                block, decoded = future.result()
-                num_decoded += decoded
-                journal.write(json.dumps(vars(block)) + "\n")
-                journal.flush()
-                meter.advance(len(block.rows))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for block, decoded in blocks:
+            num_decoded += decoded
+            journal.write(json.dumps(vars(block)) + "\n")
+            journal.flush()
+            meter.advance(len(block.rows))
     if len(known):
         reporter.say(f"{num_decoded:,} images decoded, {len(files) - num_decoded:,} were there already")
     return open_store(folder)
 
 
 def _fill_block(
-    images: NDArray[np.uint8], rows: list[int], files: list[str], mapping: PixelMapping, known: KnownImages
+    images: NDArray[np.uint8], rows: Sequence[int], files: list[str], mapping: PixelMapping, known: KnownImages
 ) -> tuple[Block, int]:
     """Fill some rows of the store; returns their journal line and how many had to be decoded."""
-    block = Block(rows)
+    block = Block(list(rows))
     places: dict[int, Place] = {}
     num_decoded = 0
     for row, file in zip(rows, files, strict=True):

@@ -77,22 +77,23 @@ def sharded_neighbours(z_ND: Tensor, *, num_neighbours: int, group_N: Tensor | N
     return _gather_rows(index_RK, sizes), _gather_rows(similarity_RK, sizes)
 
 
-def gathered_nt_xent(z1_BD: Tensor, z2_BD: Tensor, *, temperature: float) -> Tensor:
+def gathered_nt_xent(z_VBD: Tensor, *, temperature: float) -> Tensor:
     """NT-Xent of this process's images among the images of all processes.
 
     The mean over processes is the loss of the whole batch, and so is the gradient once it is averaged
     (:func:`average_gradients`, or ``DistributedDataParallel``).
 
     Args:
-        z1_BD: First views' embeddings of this process's part, L2-normalised; as many rows in every process.
-        z2_BD: Second views' embeddings.
+        z_VBD: Embeddings of V views of each image of this process's part, L2-normalised; as many in every process.
         temperature: T, positive.
     """
     share = Share.current()
     if share.num == 1:
-        return nt_xent(z1_BD, z2_BD, temperature=temperature)
-    rows = range(share.rank * len(z1_BD), (share.rank + 1) * len(z1_BD))
-    return nt_xent(_GatherRows.apply(z1_BD), _GatherRows.apply(z2_BD), temperature=temperature, rows=rows)
+        return nt_xent(z_VBD, temperature=temperature)
+    batch = z_VBD.shape[1]
+    rows = range(share.rank * batch, (share.rank + 1) * batch)
+    z_VAD = _GatherRows.apply(z_VBD.movedim(1, 0).contiguous()).movedim(0, 1)
+    return nt_xent(z_VAD, temperature=temperature, rows=rows)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:

@@ -8,29 +8,36 @@ from torch import Tensor
 __all__ = ["contrastive_sets", "interpolated_contrastive", "nt_xent", "spread"]
 
 
-def nt_xent(z1_BD: Tensor, z2_BD: Tensor, *, temperature: float, rows: range | None = None) -> Tensor:
-    """SimCLR's loss: each view must find its other view among all views of the batch.
+def nt_xent(z_VBD: Tensor, *, temperature: float, rows: range | None = None) -> Tensor:
+    """SimCLR's loss: each view must find every other view of its image among all views of other images.
 
-    NT-Xent, https://arxiv.org/abs/2002.05709, equation 1:
-    ``mean over i of -log( exp(s_i,pos(i) / T) / sum over k != i of exp(s_ik / T) )``, computed in float32.
+    NT-Xent, https://arxiv.org/abs/2002.05709, equation 1, the mean over all pairs of views as in
+    https://arxiv.org/abs/2403.05490: ``mean over views i and other views p of its image of
+    -log( exp(s_ip / T) / (exp(s_ip / T) + sum over views k of other images of exp(s_ik / T)) )``, in float32.
 
     Args:
-        z1_BD: First views' embeddings, L2-normalised rows; row i is the same image as row i of ``z2_BD``.
-        z2_BD: Second views' embeddings.
+        z_VBD: Embeddings of V views of each image, at least two; L2-normalised.
         temperature: T, positive.
         rows: Neighbouring images whose loss is taken, among all; all by default. Processes that share a batch take
             theirs; the mean over processes is then the loss of the whole batch.
 
     Returns:
-        A scalar; log(2B - 1) when all embeddings are equal.
+        A scalar; log(1 + V (B - 1)) when all embeddings are equal.
     """
-    rows = range(len(z1_BD)) if rows is None else rows
-    z_D = torch.cat([z1_BD, z2_BD]).float()
-    own = torch.arange(rows.start, rows.stop, device=z_D.device)
-    own = torch.cat([own, own + len(z1_BD)])
-    own_D = z_D if len(own) == len(z_D) else z_D[own]
-    similarity = ((own_D @ z_D.T) / temperature).scatter(1, own[:, None], -torch.inf)
-    return torch.nn.functional.cross_entropy(similarity, (own + len(z1_BD)) % len(z_D))
+    num_views, batch = z_VBD.shape[:2]
+    z_VBD = z_VBD.float()
+    own_VRD = z_VBD if rows is None else z_VBD[:, rows.start : rows.stop]
+    start, num_rows = (0, batch) if rows is None else (rows.start, len(rows))
+    # Rows are views of own images, columns all views.
+    similarity = own_VRD.flatten(0, 1) @ z_VBD.flatten(0, 1).T / temperature
+    similarity_VRVB = similarity.view(num_views, num_rows, num_views, batch)
+    image_R, image_B = (torch.arange(num, device=z_VBD.device) for num in (num_rows, batch))
+    is_same_RVB = (image_R[:, None, None] + start == image_B).expand(-1, num_views, -1)
+    others_VR = similarity_VRVB.masked_fill(is_same_RVB, -torch.inf).flatten(2).logsumexp(dim=2)
+    same_VRV = similarity_VRVB.diagonal(start, dim1=1, dim2=3).movedim(-1, 1)
+    loss_VRV = torch.nn.functional.softplus(others_VR[..., None] - same_VRV)
+    is_other_VV = ~torch.eye(num_views, dtype=torch.bool, device=z_VBD.device)
+    return (loss_VRV.mean(dim=1) * is_other_VV).sum() / (num_views * (num_views - 1))
 
 
 def contrastive_sets(

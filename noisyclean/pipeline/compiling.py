@@ -27,7 +27,7 @@ LEAST_CAPABILITY = (7, 0)
 
 def pretraining_views(plan: Plan, num: int) -> int:
     """Views that SimCLR sees of ``num`` labelled images and the others it is shown."""
-    return 2 * plan.simclr.epochs * (num + plan.num_unlabelled)
+    return plan.simclr.num_views * plan.simclr.epochs * (num + plan.num_unlabelled)
 
 
 def choose_engine(plan: Plan, num_views: float, asked: Mapping[str, Any]) -> tuple[EngineConfig, dict[str, str]]:

@@ -247,12 +247,13 @@ def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tupl
         return SimCLRConfig(epochs=0, view_side=side), reason
     of_accelerator = {"quick": 1_500, "standard": 4_000, "thorough": 10_000, "paper": 50_000}
     steps = {"thorough": 2_000, "paper": 5_000}[request.preset] if is_small_machine else of_accelerator[request.preset]
-    batch = min(512, max(4, num // 4))
+    batch = min(SimCLRConfig.batch, max(4, num // 8))
     epochs = max(1, round(steps * batch / num))
     reason = f"{epochs} epochs: about {steps:,} steps"
     if side < 1:
         reason += f", on views of {side:g} times the images' side, as wide as the average crop"
-    return SimCLRConfig(epochs=epochs, batch=batch, lr=0.5 * batch / 1024, view_side=side), reason
+    lr = SimCLRConfig.lr * batch / SimCLRConfig.batch
+    return SimCLRConfig(epochs=epochs, batch=batch, lr=lr, view_side=side), reason
 
 
 def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeConfig, str]:

@@ -34,6 +34,7 @@ STAGES = OWN_STAGES | {"prepare", "engine", "simclr", "score"}
 PAPER_SIMCLR = {
     "epochs": 1000,
     "batch": 1024,
+    "num_views": 2,
     "optimizer": "sgd",
     "lr": 0.5,
     "weight_decay": 1e-4,

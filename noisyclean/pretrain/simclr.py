@@ -1,4 +1,4 @@
-"""SimCLR (https://arxiv.org/abs/2002.05709): two strong views of an image must find each other among all others.
+"""SimCLR (https://arxiv.org/abs/2002.05709): strong views of an image must find each other among all others.
 
 Labels are not looked at, so their noise cannot enter. A nearest-neighbour check on the given labels is told now and
 then: it should rise; embeddings that shrink to a point are noticed and said.
@@ -90,7 +90,7 @@ class SimCLR:
         """Nothing is decided here."""
 
     def step(self, epoch: int, step: int) -> Figures:
-        """One step on two views of a batch."""
+        """One step on strong views of a batch."""
         key = ("simclr", epoch, step, self.share.rank) if self.share.num > 1 else ("simclr", epoch, step)
         row_B = self.batches.rows(epoch, step)[self.share.of(self.batches.batch)]
         done = (epoch + step / self.batches.num_steps) / self.config.epochs
@@ -131,10 +131,11 @@ class SimCLR:
         self.descent.load_state_dict(state["optimizer"])
 
     def _contrast(self, draw: torch.Generator, x_BHWI: Tensor) -> Figures:
-        """NT-Xent of two views of each image."""
-        views = [self.pixels.random(x_BHWI, self.augmentation, draw) for _ in range(2)]
+        """NT-Xent of a few views of each image."""
+        views = [self.pixels.random(x_BHWI, self.augmentation, draw) for _ in range(self.config.num_views)]
         with self.runtime.autocast():
             z_BD = self.head(self.embed(self.net, torch.cat(views)))
         z_BD = nn.functional.normalize(z_BD.float(), dim=1)
-        loss = gathered_nt_xent(*z_BD.chunk(2), temperature=self.config.temperature)
+        z_VBD = z_BD.unflatten(0, (len(views), -1))
+        loss = gathered_nt_xent(z_VBD, temperature=self.config.temperature)
         return {"loss": loss, "spread": spread(z_BD.detach())}

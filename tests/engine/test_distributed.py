@@ -47,9 +47,8 @@ def encoder() -> nn.Module:
     return nn.Linear(DIM, 4)
 
 
-def views() -> tuple[torch.Tensor, torch.Tensor]:
-    draw = torch.Generator().manual_seed(2)
-    return torch.randn(BATCH, DIM, generator=draw), torch.randn(BATCH, DIM, generator=draw)
+def views() -> torch.Tensor:
+    return torch.randn(3, BATCH, DIM, generator=torch.Generator().manual_seed(2))
 
 
 def neighbours_of_two(folder: Path) -> None:
@@ -60,8 +59,7 @@ def neighbours_of_two(folder: Path) -> None:
 
 def gradient_of_two(folder: Path) -> None:
     net, part = encoder(), Share.current().of(BATCH)
-    z1, z2 = (normalize(net(view[part]), dim=1) for view in views())
-    loss = gathered_nt_xent(z1, z2, temperature=0.5)
+    loss = gathered_nt_xent(normalize(net(views()[:, part]), dim=2), temperature=0.5)
     loss.backward()
     mean = average_gradients(net.parameters(), loss)
     torch.save([mean, *(parameter.grad for parameter in net.parameters())], folder / f"{dist.get_rank()}.pt")
@@ -167,7 +165,7 @@ def test_neighbours_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
 
 def test_loss_and_gradient_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
     net = encoder()
-    loss = nt_xent(*(normalize(net(view), dim=1) for view in views()), temperature=0.5)
+    loss = nt_xent(normalize(net(views()), dim=2), temperature=0.5)
     loss.backward()
     for total, *gradients in in_two(gradient_of_two, tmp_path):
         assert torch.allclose(total, loss)

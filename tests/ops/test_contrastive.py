@@ -15,27 +15,39 @@ def embeddings(num: int, dim: int, seed: int) -> torch.Tensor:
     return normalize(torch.randn(num, dim, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
-@pytest.mark.parametrize(("batch", "temperature"), [(2, 0.5), (5, 0.1), (9, 1.0)])
-def test_nt_xent_equals_the_loop(batch: int, temperature: float) -> None:
-    z1, z2 = embeddings(batch, 4, 0), embeddings(batch, 4, 1)
-    expected = loops.nt_xent(z1.numpy(), z2.numpy(), temperature)
-    assert float(nt_xent(z1, z2, temperature=temperature)) == pytest.approx(expected, rel=1e-5)
+def embedded_views(num_views: int, batch: int) -> torch.Tensor:
+    return torch.stack([embeddings(batch, 4, seed) for seed in range(num_views)])
 
 
-def test_nt_xent_of_equal_embeddings_is_log_of_the_others() -> None:
-    z = normalize(torch.ones(6, 3), dim=1)
-    assert float(nt_xent(z, z, temperature=0.5)) == pytest.approx(math.log(11))
+@pytest.mark.parametrize(
+    ("num_views", "batch", "temperature"), [(2, 2, 0.5), (2, 5, 0.1), (2, 9, 1.0), (3, 5, 0.2), (4, 3, 0.5)]
+)
+def test_nt_xent_equals_the_loop(num_views: int, batch: int, temperature: float) -> None:
+    z = embedded_views(num_views, batch)
+    expected = loops.nt_xent([*z.numpy()], temperature)
+    assert float(nt_xent(z, temperature=temperature)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("num_views", "others"), [(2, 10), (4, 20)])
+def test_nt_xent_of_equal_embeddings_is_log_of_the_others(num_views: int, others: int) -> None:
+    z = normalize(torch.ones(num_views, 6, 3), dim=2)
+    assert float(nt_xent(z, temperature=0.5)) == pytest.approx(math.log(1 + others))
 
 
 def test_nt_xent_is_symmetric_in_the_views() -> None:
-    z1, z2 = embeddings(7, 5, 2), embeddings(7, 5, 3)
-    assert float(nt_xent(z1, z2, temperature=0.2)) == pytest.approx(float(nt_xent(z2, z1, temperature=0.2)), rel=1e-6)
+    z = embedded_views(3, 7)
+    assert float(nt_xent(z, temperature=0.2)) == pytest.approx(float(nt_xent(z.flip(0), temperature=0.2)), rel=1e-6)
+
+
+def test_nt_xent_of_parts_averages_to_the_whole() -> None:
+    z = embedded_views(3, 6)
+    parts = [float(nt_xent(z, temperature=0.2, rows=range(start, start + 2))) for start in (0, 2, 4)]
+    assert sum(parts) / 3 == pytest.approx(float(nt_xent(z, temperature=0.2)), rel=1e-6)
 
 
 def test_nt_xent_has_the_right_gradient() -> None:
-    z = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    other = torch.randn(4, 3, dtype=torch.float64)
-    assert gradcheck(lambda a: nt_xent(normalize(a), normalize(other), temperature=0.5), (z,), atol=1e-3, eps=1e-3)
+    z = torch.randn(3, 4, 3, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(lambda a: nt_xent(normalize(a, dim=2), temperature=0.5), (z,), atol=1e-3, eps=1e-3)
 
 
 def test_spread_tells_a_sphere_from_a_point() -> None:

@@ -7,15 +7,20 @@ import math
 import numpy as np
 
 
-def nt_xent(z1: np.ndarray, z2: np.ndarray, temperature: float) -> float:
-    """SimCLR, equation 1, over all 2B views."""
-    z = [*z1, *z2]
-    batch = len(z1)
+def nt_xent(views: list[np.ndarray], temperature: float) -> float:
+    """SimCLR, equation 1, over all pairs of views of one image; other pairs of the same image are in no denominator."""
+    z = [row for view in views for row in view]
+    image = [row for view in views for row in range(len(view))]
+
+    def exp(i: int, k: int) -> float:
+        return math.exp(float(z[i] @ z[k]) / temperature)
+
     losses = []
-    for i in range(2 * batch):
-        positive = (i + batch) % (2 * batch)
-        denominator = sum(math.exp(float(z[i] @ z[k]) / temperature) for k in range(2 * batch) if k != i)
-        losses.append(-math.log(math.exp(float(z[i] @ z[positive]) / temperature) / denominator))
+    for i in range(len(z)):
+        others = sum(exp(i, k) for k in range(len(z)) if image[k] != image[i])
+        for positive in range(len(z)):
+            if image[positive] == image[i] and positive != i:
+                losses.append(-math.log(exp(i, positive) / (exp(i, positive) + others)))
     return sum(losses) / len(losses)
 
 

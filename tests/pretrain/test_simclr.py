@@ -55,12 +55,13 @@ def test_a_short_training_of_few_images_is_no_collapse() -> None:
     assert 0 <= task.end_epoch(0)["neighbours agree"] <= 1
 
 
-def test_smaller_views_are_what_the_net_sees_and_cost_less() -> None:
+def test_views_are_as_many_and_as_large_as_said_and_cost_accordingly() -> None:
     seen: list[tuple[int, ...]] = []
-    for side, wanted in ((1.0, 16), (0.75, 12)):
-        task = make(1, view_side=side)
+    for side, num_views, wanted in ((1.0, 2, 16), (0.75, 3, 12)):
+        task = make(1, view_side=side, num_views=num_views)
         stem = task.net.get_submodule("stem")
         stem.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
         task.step(0, 0)
-        assert seen[-1] == (2 * BATCH, 3, wanted, wanted)
+        assert seen[-1] == (num_views * BATCH, 3, wanted, wanted)
     assert SimCLRConfig(view_side=0.5).passes_an_epoch == SimCLRConfig().passes_an_epoch / 4
+    assert SimCLRConfig(num_views=2).passes_an_epoch == SimCLRConfig(num_views=4).passes_an_epoch / 2
