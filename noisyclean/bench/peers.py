@@ -127,6 +127,7 @@ class LightlySimCLR:
         device: Where the net is trained.
         dtype: Of autocast; float32 switches it off.
         is_channels_last: The memory format.
+        lr: The learning rate.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class LightlySimCLR:
         device: torch.device,
         dtype: torch.dtype,
         is_channels_last: bool,
+        lr: float = 0.06,
     ) -> None:
         from lightly.loss import NTXentLoss
         from lightly.models.modules import SimCLRProjectionHead
@@ -157,7 +159,7 @@ class LightlySimCLR:
         self.head = SimCLRProjectionHead(num_features, num_features, 128).to(device)
         self.criterion = NTXentLoss(temperature=0.5)
         parameters = [*self.net.parameters(), *self.head.parameters()]
-        self.optimizer = torch.optim.SGD(parameters, lr=0.06, momentum=0.9, weight_decay=5e-4)
+        self.optimizer = torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=5e-4)
 
     def epoch(self) -> None:
         """One pass over the pictures."""

@@ -1,11 +1,12 @@
 """SimCLR on CIFAR-10's files: wall time, and how often nearest neighbours are right. One JSON object at the end.
 
     python -m noisyclean.bench.simclr DATA --out OUT [--epochs 200] [--images 10000] [--backbone NAME]
-        [--set simclr.KEY=VALUE ...] [--seed 0] [--device cuda] [--compile] [--ordinary] [--trace]
+        [--set simclr.KEY=VALUE ...] [--seed 0] [--device cuda] [--compile] [--ordinary] [--trace | --lightly]
 
 DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
 vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a
-checkpoint and the same call continues; seconds are those of all calls. ``--trace`` runs steps of SimCLR and of
+checkpoint and the same call continues; seconds are those of all calls. ``--lightly`` trains the same net by lightly's
+SimCLR, at the rate of its benchmarks with a cosine, and judges it alike. ``--trace`` runs steps of SimCLR and of
 DivideMix on generated pictures instead: how fast they are, by themselves and as a share of the device's peak, and what
 the device does in them; profiles are written to OUT.
 """
@@ -28,6 +29,7 @@ from noisyclean.base.log import Silent
 from noisyclean.base.runtime import Runtime, at_work, choose_runtime
 from noisyclean.bench.harness import interleave
 from noisyclean.bench.limits import Limits, count_flops
+from noisyclean.bench.peers import LightlySimCLR
 from noisyclean.bench.training_rows import ordinary, our_dividemix, our_simclr
 from noisyclean.bench.workload import FULL, TINY, open_workload
 from noisyclean.config import SimCLRConfig, read_overrides
@@ -46,6 +48,10 @@ from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.ranges import check_ranges
 
 NUM_NEIGHBOURS, TEMPERATURE = 200, 0.1
+LIGHTLY_BATCH, LIGHTLY_LR = 512, 0.24
+"""Lightly's benchmark of CIFAR-10 takes .06 at 128 images, and in proportion."""
+IMAGENET_MEAN_3, IMAGENET_STD_3 = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""By which lightly's views are normalised."""
 TRACED_IMAGES, TIMED_CALLS = 16_384, 3
 
 
@@ -54,8 +60,9 @@ def main() -> None:
     asked = arguments()
     asked.out.mkdir(parents=True, exist_ok=True)
     runtime = replace(choose_runtime(asked.device), compiles=asked.compile, replays=not asked.ordinary)
+    work = trace if asked.trace else train_lightly if asked.lightly else train
     with at_work(runtime):
-        print(json.dumps(trace(asked, runtime) if asked.trace else train(asked, runtime)))
+        print(json.dumps(work(asked, runtime)))
 
 
 def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
@@ -82,7 +89,6 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
         clock.write_text(json.dumps(before + time.monotonic() - start))
         raise SystemExit(130) from None
     seconds = before + time.monotonic() - start
-    test_pixels, test_label_M = load(asked.data, "test.csv", asked.out / "test", asked.images, runtime)
     return {
         "epochs": asked.epochs,
         "seconds": round(seconds, 1),
@@ -93,12 +99,38 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
             for epoch, figures in enumerate(history)
             if "neighbours agree" in figures
         },
-        "knn_accuracy": neighbour_accuracy(
-            embed(net, pixels, torch.arange(len(pixels)), runtime),
-            label_N,
-            embed(net, test_pixels, torch.arange(len(test_pixels)), runtime),
-            test_label_M,
-        ),
+        "knn_accuracy": judged(asked, net, pixels, label_N, runtime),
+    }
+
+
+def train_lightly(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
+    """The same by a peer: in float32, as it is shipped."""
+    pixels, label_N = load(asked.data, "truth.csv", asked.out / "train", asked.images, runtime)
+    mean_3, std_3 = (torch.tensor(given_3, device=runtime.device) for given_3 in (IMAGENET_MEAN_3, IMAGENET_STD_3))
+    pixels = replace(pixels, mean_3=mean_3, std_3=std_3)
+    net = create_backbone(asked.backbone, num_classes=0, seed=asked.seed, key=("simclr",)).to(runtime.device)
+    batch = min(LIGHTLY_BATCH, len(pixels) // 4)
+    torch.manual_seed(asked.seed)
+    peer = LightlySimCLR(
+        pixels.images_NHWI.cpu().numpy(),
+        net,
+        num_features=net.num_features,  # type: ignore[arg-type]
+        batch=batch,
+        workers=runtime.threads,
+        device=runtime.device,
+        dtype=torch.float32,
+        is_channels_last=False,
+        lr=LIGHTLY_LR * batch / LIGHTLY_BATCH,
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(peer.optimizer, asked.epochs)
+    start = time.monotonic()
+    for _ in range(asked.epochs):
+        peer.epoch()
+        schedule.step()
+    return {
+        "epochs": asked.epochs,
+        "seconds": round(time.monotonic() - start, 1),
+        "knn_accuracy": judged(asked, net, pixels, label_N, runtime),
     }
 
 
@@ -115,6 +147,14 @@ def load(data: Path, table: str, folder: Path, most: int | None, runtime: Runtim
     files, label_N = given.file_N.tolist()[:most], given.label_N[:most]
     store = build_store(folder, files, PixelMapping(size_px=32), threads=runtime.threads, reporter=Silent())
     return load_pixels(store.images_NHWI, runtime.device), torch.from_numpy(label_N).to(runtime.device)
+
+
+def judged(asked: argparse.Namespace, net: torch.nn.Module, pixels: Pixels, label_N: Tensor, runtime: Runtime) -> float:
+    """Accuracy of the training images' votes on the test images, all normalised alike."""
+    test, label_M = load(asked.data, "test.csv", asked.out / "test", asked.images, runtime)
+    test = replace(test, mean_3=pixels.mean_3, std_3=pixels.std_3)
+    z_ND, z_MD = (embed(net, each, torch.arange(len(each)), runtime) for each in (pixels, test))
+    return neighbour_accuracy(z_ND, label_N, z_MD, label_M)
 
 
 def neighbour_accuracy(z_ND: Tensor, label_N: Tensor, z_MD: Tensor, label_M: Tensor) -> float:
@@ -179,6 +219,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="compile the passes")
     parser.add_argument("--ordinary", action="store_true", help="replay no steps")
     parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--lightly", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="hardly any work in --trace")
     return parser.parse_args()
 

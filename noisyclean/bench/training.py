@@ -49,7 +49,7 @@ CELLS: Mapping[str, Cell] = {
     "cross-entropy": Cell(method="cross-entropy"),
     "cross-entropy-strong": Cell(method="cross-entropy", settings=("robust.has_strong_views=true",)),
     "dividemix": Cell(method="dividemix"),
-    "dividemix-simclr": Cell(method="dividemix", settings=("simclr.batch=128", "simclr.lr=0.0625"), simclr_share=0.25),
+    "dividemix-simclr": Cell(method="dividemix", settings=("simclr.batch=64", "simclr.lr=0.0625"), simclr_share=0.25),
     "elr-plus": Cell(method="elr-plus"),
     "moit": Cell(method="moit"),
     "moit-plus": Cell(method="moit-plus"),
