@@ -59,9 +59,9 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
     found += [
         pretraining("simclr-20", "20", (narrow,), "knn_accuracy"),
         pretraining("simclr-20-whole", "20", (), "knn_accuracy of simclr-20"),
-        pretraining("simclr-200", "200", long, "under 480 s, knn_accuracy >= .84"),
+        pretraining("simclr-long", "200", long, "under 480 s, knn_accuracy >= .84"),
         *audit_of_worst(data, out, on, is_tiny),
-        pretraining("simclr-200-slow", "200", (*long, "simclr.lr=0.1"), "knn_accuracy of simclr-200"),
+        pretraining("simclr-long-slow", "200", (*long, "simclr.lr=0.1"), "knn_accuracy of simclr-long"),
     ]
     found += training_cells(data, out, on, is_tiny)
     for row in ("augment", "augment-kornia", "simclr", "simclr-bf16", "dividemix", "neighbours"):

@@ -56,6 +56,9 @@ AnyPlan = TypeVar("AnyPlan", bound="_AnyPlan")
 REASON_NAMES = {"prepare.size_px": "size", "prepare.black": "depth", "prepare.white": "depth"}
 """Where a setting's reason stands, if neither under its stage nor under its own name."""
 
+WERE = {"simclr": {"num_views": 2}}
+"""Settings that older plans do not name, because they could not be changed."""
+
 Preset = Literal["quick", "standard", "thorough", "paper"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 AUGMENTS = ("auto", "natural", "grey", "oriented", "none")
@@ -247,7 +250,9 @@ class Plan:
         """Read what :meth:`to_json` wrote."""
         hints = get_type_hints(cls)
         stages = {
-            name: hints[name](**section) for name, section in value.items() if dataclasses.is_dataclass(hints.get(name))
+            name: hints[name](**(WERE.get(name, {}) | section))
+            for name, section in value.items()
+            if dataclasses.is_dataclass(hints.get(name))
         }
         return cls(**{**value, **stages})
 

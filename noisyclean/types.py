@@ -3,7 +3,7 @@
 Shape letters, used as suffixes of names everywhere (``z_ND`` is a matrix of N rows and D columns):
 
     N samples   B batch   D embedding   K neighbours   C classes   E epochs recorded   S signals   M memory slots
-    I H W       image channels, height, width
+    V views     I H W image channels, height, width
 
 *Suspicion* is in [0, 1] everywhere and higher is worse.
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from noisyclean.config import Plan, SimCLRConfig
 from noisyclean.data.ingest import IngestOptions, read_labels
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.budget import decide_audit, decide_training
@@ -48,9 +49,19 @@ def test_an_audit_on_an_accelerator(shapes: Shapes, size: int, backbone: str) ->
     assert (plan.device, plan.dtype, plan.backbone) == ("cuda", "bfloat16", backbone)
     assert plan.simclr.epochs > 0
     assert plan.simclr.view_side == 1
+    assert plan.simclr.batch == len(table) // 8, "few images are not all in one step"
+    assert plan.simclr.lr == SimCLRConfig.lr * plan.simclr.batch / SimCLRConfig.batch
     longer = decide_plan(PlanRequest(size=size, preset="thorough"), table)
     assert longer.simclr.epochs == 2.5 * plan.simclr.epochs
     assert longer.probe.num_nets > plan.probe.num_nets
+
+
+def test_a_plan_from_before_there_was_a_choice_has_two_views(shapes: Shapes) -> None:
+    plan = decide_plan(PlanRequest(size=32, device="cpu"), read_labels(shapes.images, shapes.labels).table)
+    written = plan.to_json()
+    assert Plan.from_json(written) == plan
+    del written["simclr"]["num_views"]
+    assert Plan.from_json(written).simclr.num_views == 2
 
 
 @pytest.mark.usefixtures("accelerator")
@@ -87,6 +98,7 @@ def test_a_training_on_an_accelerator(shapes: Shapes, preset: str) -> None:
     assert plan.base.simclr.epochs >= on_cpu.base.simclr.epochs
     assert plan.budget.passes >= on_cpu.budget.passes
     assert (plan.robust == on_cpu.robust) == (preset == "paper"), "what is published holds for every machine"
+    assert plan.base.simclr.num_views == (2 if preset == "paper" else 4)
 
 
 def test_plans_are_for_the_rows_that_can_be_used(shapes: Shapes) -> None:

@@ -50,7 +50,7 @@ def shortage(error: Exception) -> EnvironmentProblem | None:
         return EnvironmentProblem(
             f"out of memory: {said}" if said else "out of memory",
             hint="A smaller --size and smaller batches take less, where the command has them: "
-            "--set simclr.batch=128, --set probe.batch=64, --set robust.batch=64.",
+            "--set simclr.batch=64, --set probe.batch=64, --set robust.batch=64.",
         )
     if number in FULL:
         return EnvironmentProblem(

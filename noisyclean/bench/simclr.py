@@ -5,10 +5,12 @@
 
 DATA holds ``train/``, ``test/``, ``truth.csv`` and ``test.csv`` (``path,label``). Accuracy on the test set is that of a
 vote of the 200 nearest training images, each weighted by exp(similarity / 0.1), as usual. SIGTERM stops it at a
-checkpoint and the same call continues; seconds are those of all calls. ``--lightly`` trains the same net by lightly's
-SimCLR, at the rate of its benchmarks with a cosine, and judges it alike. ``--trace`` runs steps of SimCLR and of
-DivideMix on generated pictures instead: how fast they are, by themselves and as a share of the device's peak, and what
-the device does in them; profiles are written to OUT.
+checkpoint and the same call continues; seconds are those of all calls.
+
+``--lightly`` trains the same net by lightly's SimCLR instead, in one go, at its own settings: two views of 512 images,
+temperature .5, and the rate of its benchmarks, falling as a cosine. ``--trace`` runs steps of SimCLR and of DivideMix
+on generated pictures: how fast they are, by themselves and as a share of the device's peak, and what the device does
+in them; profiles are written to OUT.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,10 +32,10 @@ from noisyclean.base.log import Silent
 from noisyclean.base.runtime import Runtime, at_work, choose_runtime
 from noisyclean.bench.harness import interleave
 from noisyclean.bench.limits import Limits, count_flops
-from noisyclean.bench.peers import LightlySimCLR
+from noisyclean.bench.peers import MEAN, STD, LightlySimCLR
 from noisyclean.bench.training_rows import ordinary, our_dividemix, our_simclr
 from noisyclean.bench.workload import FULL, TINY, open_workload
-from noisyclean.config import SimCLRConfig, read_overrides
+from noisyclean.config import SimCLRConfig, overlay, read_overrides
 from noisyclean.data.augment import strong
 from noisyclean.data.batches import Pixels, load_pixels
 from noisyclean.data.decode import PixelMapping
@@ -45,13 +48,10 @@ from noisyclean.engine.neighbours import neighbours_among
 from noisyclean.errors import Interrupted
 from noisyclean.nn import create_backbone
 from noisyclean.pretrain.simclr import SimCLR
-from noisyclean.ranges import check_ranges
 
 NUM_NEIGHBOURS, TEMPERATURE = 200, 0.1
 LIGHTLY_BATCH, LIGHTLY_LR = 512, 0.24
 """Lightly's benchmark of CIFAR-10 takes .06 at 128 images, and in proportion."""
-IMAGENET_MEAN_3, IMAGENET_STD_3 = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""By which lightly's views are normalised."""
 TRACED_IMAGES, TIMED_CALLS = 16_384, 3
 
 
@@ -67,7 +67,7 @@ def main() -> None:
 
 def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
     """Pre-train on the training images and judge on the test images."""
-    pixels, label_N = load(asked.data, "truth.csv", asked.out / "train", asked.images, runtime)
+    pixels, label_N = load(asked, "truth.csv", runtime)
     seed = asked.seed
     net = create_backbone(asked.backbone, num_classes=0, seed=seed, key=("simclr",)).to(runtime.device)
     config = settings(asked, most=len(pixels) // 4)
@@ -81,7 +81,7 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
         history = fit(
             task,
             title="simclr",
-            num_epochs=asked.epochs,
+            num_epochs=config.epochs,
             checkpoint=Checkpoint(asked.out / "checkpoint.pt"),
             reporter=Silent(),
         )
@@ -90,9 +90,9 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
         raise SystemExit(130) from None
     seconds = before + time.monotonic() - start
     return {
-        "epochs": asked.epochs,
+        "epochs": config.epochs,
         "seconds": round(seconds, 1),
-        "views_per_second": round(config.num_views * len(pixels) * asked.epochs / seconds),
+        "views_per_second": round(config.num_views * len(pixels) * config.epochs / seconds),
         "loss": history[-1]["loss"],
         "neighbours_agree": {
             epoch + 1: round(figures["neighbours agree"], 4)
@@ -104,10 +104,9 @@ def train(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
 
 
 def train_lightly(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
-    """The same by a peer: in float32, as it is shipped."""
-    pixels, label_N = load(asked.data, "truth.csv", asked.out / "train", asked.images, runtime)
-    mean_3, std_3 = (torch.tensor(given_3, device=runtime.device) for given_3 in (IMAGENET_MEAN_3, IMAGENET_STD_3))
-    pixels = replace(pixels, mean_3=mean_3, std_3=std_3)
+    """The same by a peer, in float32."""
+    statistics = torch.tensor(MEAN), torch.tensor(STD)
+    pixels, label_N = load(asked, "truth.csv", runtime, statistics)
     net = create_backbone(asked.backbone, num_classes=0, seed=asked.seed, key=("simclr",)).to(runtime.device)
     batch = min(LIGHTLY_BATCH, len(pixels) // 4)
     torch.manual_seed(asked.seed)
@@ -134,25 +133,35 @@ def train_lightly(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]
     }
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What ``--set`` changes."""
+
+    simclr: SimCLRConfig
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
 def settings(asked: argparse.Namespace, *, most: int) -> SimCLRConfig:
     """Of SimCLR: the usual ones but for what was asked, at most so many images in a step."""
-    config = SimCLRConfig(epochs=asked.epochs, **read_overrides(None, asked.set).get("simclr", {}))
-    check_ranges("simclr", config)
-    return replace(config, batch=min(config.batch, most))
+    plan = overlay(_Plan(simclr=SimCLRConfig(epochs=asked.epochs)), read_overrides(None, asked.set))
+    return replace(plan.simclr, batch=min(plan.simclr.batch, most))
 
 
-def load(data: Path, table: str, folder: Path, most: int | None, runtime: Runtime) -> tuple[Pixels, Tensor]:
-    """Decoded images of a table and their labels, on the device."""
-    given = read_labels(data, data / table).table
-    files, label_N = given.file_N.tolist()[:most], given.label_N[:most]
+def load(
+    asked: argparse.Namespace, table: str, runtime: Runtime, statistics: tuple[Tensor, Tensor] | None = None
+) -> tuple[Pixels, Tensor]:
+    """Decoded images of a table, normalised by their own statistics or by these, and their labels; on the device."""
+    given = read_labels(asked.data, asked.data / table).table
+    files, label_N = given.file_N.tolist()[: asked.images], given.label_N[: asked.images]
+    folder = asked.out / Path(table).stem
     store = build_store(folder, files, PixelMapping(size_px=32), threads=runtime.threads, reporter=Silent())
-    return load_pixels(store.images_NHWI, runtime.device), torch.from_numpy(label_N).to(runtime.device)
+    pixels = load_pixels(store.images_NHWI, runtime.device, statistics=statistics)
+    return pixels, torch.from_numpy(label_N).to(runtime.device)
 
 
 def judged(asked: argparse.Namespace, net: torch.nn.Module, pixels: Pixels, label_N: Tensor, runtime: Runtime) -> float:
     """Accuracy of the training images' votes on the test images, all normalised alike."""
-    test, label_M = load(asked.data, "test.csv", asked.out / "test", asked.images, runtime)
-    test = replace(test, mean_3=pixels.mean_3, std_3=pixels.std_3)
+    test, label_M = load(asked, "test.csv", runtime, (pixels.mean_3, pixels.std_3))
     z_ND, z_MD = (embed(net, each, torch.arange(len(each)), runtime) for each in (pixels, test))
     return neighbour_accuracy(z_ND, label_N, z_MD, label_M)
 
@@ -218,8 +227,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true", help="compile the passes")
     parser.add_argument("--ordinary", action="store_true", help="replay no steps")
-    parser.add_argument("--trace", action="store_true")
-    parser.add_argument("--lightly", action="store_true")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--trace", action="store_true", help="time and profile steps")
+    instead.add_argument("--lightly", action="store_true", help="train by lightly")
     parser.add_argument("--tiny", action="store_true", help="hardly any work in --trace")
     return parser.parse_args()
 

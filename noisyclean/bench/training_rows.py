@@ -75,7 +75,7 @@ def backbone_name(work: Workload) -> str:
 
 
 def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Contest:
-    """SimCLR's training steps, on views as large as the plan wants them, against lightly's on whole ones."""
+    """SimCLR's training steps on two views, as large as the plan wants them, against lightly's on two whole ones."""
     device, batch = work.runtime.device, work.amounts.simclr_batch
     theirs = _net(work, 0)
     peer = LightlySimCLR(

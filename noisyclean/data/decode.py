@@ -122,7 +122,8 @@ def decode_content(content: bytes, mapping: PixelMapping) -> Decoded:
             whole = image.size == (width, height) and mapping.policy == "squash" and as_stored(image)
             pixels_HWI = fast_pixels(content) if whole else None
             if pixels_HWI is not None:
-                image_HWI = _squash(pixels_HWI, mapping.size_px)
+                is_as_wanted = pixels_HWI.shape[:2] == (mapping.size_px, mapping.size_px)
+                image_HWI = pixels_HWI if is_as_wanted else _squash(pixels_HWI, mapping.size_px)
             else:
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
@@ -262,8 +263,6 @@ def _squash(pixels_HWI: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
     Strides as of a batch of one, or torch would not see that the channels lie last, and turn them.
     """
-    if pixels_HWI.shape[:2] == (side, side):
-        return pixels_HWI
     import torch
 
     x_BIHW = torch.from_numpy(pixels_HWI).view(1, *pixels_HWI.shape).permute(0, 3, 1, 2)

@@ -1,8 +1,8 @@
 """Every image decoded once, as uint8 at working size, in one memory-mapped file that survives a crash.
 
 What other stores hold already is copied; see ``journal.py`` for the files. Threads decode: Pillow lets go of the
-interpreter while it works, and threads need no start method, no guarded ``__main__`` and no second copy of anything; of
-tiny images one does more than many (``docs/decisions/0003-threads-decode.md``).
+interpreter while it works, and threads need no start method, no guarded ``__main__`` and no second copy of anything
+(``docs/decisions/0003-threads-decode.md``); ``pace.py`` says how many.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from numpy.typing import NDArray
 
 from noisyclean.base.files import write_json
 from noisyclean.base.log import Reporter
-from noisyclean.data.blocks import in_blocks
 from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content, quiet_pillow, read_content
 from noisyclean.data.journal import (
     IMAGES,
@@ -34,9 +34,17 @@ from noisyclean.data.journal import (
     read_journal,
 )
 from noisyclean.data.known import KnownImages, Place
+from noisyclean.data.pace import useful_threads
 from noisyclean.errors import EnvironmentProblem
 
 __all__ = ["ImageStore", "build_store", "open_store"]
+
+BLOCK_ROWS = 256
+"""Most files a thread decodes between two lines of the journal."""
+BLOCKS_A_THREAD = 8
+"""Least number of blocks for each thread, so that none waits long for the last one."""
+MOST_LOOKED_AT = 1_000
+"""Of the files, for one that has to be decoded, to see how long that takes."""
 
 
 def build_store(
@@ -54,7 +62,7 @@ def build_store(
         folder: Where the store lives; what lies there must come from the same files and mapping.
         files: Absolute path of each image.
         mapping: How pixels are mapped and resized.
-        threads: Decoding threads.
+        threads: At most so many decode.
         reporter: Hears about the progress.
         known: Images that need not be decoded again.
 
@@ -70,32 +78,41 @@ def build_store(
     _drop_torn_line(folder / JOURNAL)
     done = {row for block in read_journal(folder / JOURNAL) for row in block.rows}
     todo = [row for row in range(len(files)) if row not in done]
+    new_files = (files[row] for row in todo[:MOST_LOOKED_AT] if known.by_file(files[row]) is None)
+    threads = useful_threads(new_files, mapping, most=threads)
     num_decoded = 0
 
-    def fill(rows: Sequence[int]) -> tuple[Block, int]:
+    def fill(rows: list[int]) -> tuple[Block, int]:
         return _fill_block(images, rows, [files[row] for row in rows], mapping, known)
 
     with (
         reporter.track("decode", total=len(files), done=len(done), unit="images") as meter,
         (folder / JOURNAL).open("a", encoding="utf-8") as journal,
         quiet_pillow(),
-        closing(in_blocks(fill, todo, threads)) as blocks,
+        ThreadPoolExecutor(threads) as pool,
     ):
-        for block, decoded in blocks:
-            num_decoded += decoded
-            journal.write(json.dumps(vars(block)) + "\n")
-            journal.flush()
-            meter.advance(len(block.rows))
+        step = max(1, min(BLOCK_ROWS, len(todo) // (BLOCKS_A_THREAD * threads)))
+        blocks = [pool.submit(fill, todo[start : start + step]) for start in range(0, len(todo), step)]
+        try:
+            for future in as_completed(blocks):
+                block, decoded = future.result()
+                num_decoded += decoded
+                journal.write(json.dumps(vars(block)) + "\n")
+                journal.flush()
+                meter.advance(len(block.rows))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if len(known):
         reporter.say(f"{num_decoded:,} images decoded, {len(files) - num_decoded:,} were there already")
     return open_store(folder)
 
 
 def _fill_block(
-    images: NDArray[np.uint8], rows: Sequence[int], files: list[str], mapping: PixelMapping, known: KnownImages
+    images: NDArray[np.uint8], rows: list[int], files: list[str], mapping: PixelMapping, known: KnownImages
 ) -> tuple[Block, int]:
     """Fill some rows of the store; returns their journal line and how many had to be decoded."""
-    block = Block(list(rows))
+    block = Block(rows)
     places: dict[int, Place] = {}
     num_decoded = 0
     for row, file in zip(rows, files, strict=True):

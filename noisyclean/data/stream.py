@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content, quiet_pillow, read_content
+from noisyclean.data.pace import useful_threads
 
 __all__ = ["DecodedBlock", "decode_in_blocks"]
 
@@ -42,9 +43,10 @@ def decode_in_blocks(files: Sequence[str], mapping: PixelMapping, *, threads: in
     Args:
         files: Absolute paths.
         mapping: How pixels are mapped and resized.
-        threads: Decoding threads.
+        threads: At most so many decode.
     """
     starts = iter(range(0, len(files), BLOCK))
+    threads = useful_threads(files, mapping, most=threads)
     with quiet_pillow(), ThreadPoolExecutor(threads) as pool:
         waiting = deque(
             pool.submit(_decode_block, files, start, mapping) for start in itertools.islice(starts, AHEAD * threads)

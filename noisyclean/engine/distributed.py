@@ -92,8 +92,8 @@ def gathered_nt_xent(z_VBD: Tensor, *, temperature: float) -> Tensor:
         return nt_xent(z_VBD, temperature=temperature)
     batch = z_VBD.shape[1]
     rows = range(share.rank * batch, (share.rank + 1) * batch)
-    z_VAD = _GatherRows.apply(z_VBD.movedim(1, 0).contiguous()).movedim(0, 1)
-    return nt_xent(z_VAD, temperature=temperature, rows=rows)
+    gathered_VBD = _GatherRows.apply(z_VBD.movedim(1, 0)).movedim(0, 1)
+    return nt_xent(gathered_VBD, temperature=temperature, rows=rows)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
@@ -142,9 +142,10 @@ class _GatherRows(torch.autograd.Function):
     """Rows of all processes, in order of rank; the gradient of a row is the sum over the processes that used it."""
 
     @staticmethod
-    def forward(_: Any, z_BD: Tensor) -> Tensor:
-        parts = [torch.empty_like(z_BD) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, z_BD.contiguous())
+    def forward(_: Any, own_B: Tensor) -> Tensor:
+        own_B = own_B.contiguous()
+        parts = [torch.empty_like(own_B) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, own_B)
         return torch.cat(parts)
 
     @staticmethod

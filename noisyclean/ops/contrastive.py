@@ -11,8 +11,8 @@ __all__ = ["contrastive_sets", "interpolated_contrastive", "nt_xent", "spread"]
 def nt_xent(z_VBD: Tensor, *, temperature: float, rows: range | None = None) -> Tensor:
     """SimCLR's loss: each view must find every other view of its image among all views of other images.
 
-    NT-Xent, https://arxiv.org/abs/2002.05709, equation 1, the mean over all pairs of views as in
-    https://arxiv.org/abs/2403.05490: ``mean over views i and other views p of its image of
+    Of two views NT-Xent, https://arxiv.org/abs/2002.05709, equation 1; of more its mean over all pairs of views of an
+    image, which are in no other pair's denominator: ``mean over views i and other views p of its image of
     -log( exp(s_ip / T) / (exp(s_ip / T) + sum over views k of other images of exp(s_ik / T)) )``, in float32.
 
     Args:
@@ -25,19 +25,18 @@ def nt_xent(z_VBD: Tensor, *, temperature: float, rows: range | None = None) -> 
         A scalar; log(1 + V (B - 1)) when all embeddings are equal.
     """
     num_views, batch = z_VBD.shape[:2]
+    rows = range(batch) if rows is None else rows
     z_VBD = z_VBD.float()
-    own_VRD = z_VBD if rows is None else z_VBD[:, rows.start : rows.stop]
-    start, num_rows = (0, batch) if rows is None else (rows.start, len(rows))
-    # Rows are views of own images, columns all views.
+    own_VRD = z_VBD[:, rows.start : rows.stop]
     similarity = own_VRD.flatten(0, 1) @ z_VBD.flatten(0, 1).T / temperature
-    similarity_VRVB = similarity.view(num_views, num_rows, num_views, batch)
-    image_R, image_B = (torch.arange(num, device=z_VBD.device) for num in (num_rows, batch))
-    is_same_RVB = (image_R[:, None, None] + start == image_B).expand(-1, num_views, -1)
-    others_VR = similarity_VRVB.masked_fill(is_same_RVB, -torch.inf).flatten(2).logsumexp(dim=2)
-    same_VRV = similarity_VRVB.diagonal(start, dim1=1, dim2=3).movedim(-1, 1)
+    similarity_VRVB = similarity.view(num_views, len(rows), num_views, batch)
+    image_B = torch.arange(batch, device=z_VBD.device)
+    is_same_R1B = image_B[rows.start : rows.stop, None, None] == image_B
+    others_VR = similarity_VRVB.masked_fill(is_same_R1B, -torch.inf).flatten(2).logsumexp(dim=2)
+    same_VRV = similarity_VRVB.diagonal(rows.start, dim1=1, dim2=3).movedim(-1, 1)
     loss_VRV = torch.nn.functional.softplus(others_VR[..., None] - same_VRV)
-    is_other_VV = ~torch.eye(num_views, dtype=torch.bool, device=z_VBD.device)
-    return (loss_VRV.mean(dim=1) * is_other_VV).sum() / (num_views * (num_views - 1))
+    mean_VV = loss_VRV.mean(dim=1)
+    return (mean_VV.sum() - mean_VV.trace()) / (num_views * (num_views - 1))
 
 
 def contrastive_sets(

@@ -134,8 +134,7 @@ class SimCLR:
         """NT-Xent of a few views of each image."""
         views = [self.pixels.random(x_BHWI, self.augmentation, draw) for _ in range(self.config.num_views)]
         with self.runtime.autocast():
-            z_BD = self.head(self.embed(self.net, torch.cat(views)))
-        z_BD = nn.functional.normalize(z_BD.float(), dim=1)
-        z_VBD = z_BD.unflatten(0, (len(views), -1))
+            z_VBD = self.head(self.embed(self.net, torch.cat(views))).unflatten(0, (len(views), -1))
+        z_VBD = nn.functional.normalize(z_VBD.float(), dim=2)
         loss = gathered_nt_xent(z_VBD, temperature=self.config.temperature)
-        return {"loss": loss, "spread": spread(z_BD.detach())}
+        return {"loss": loss, "spread": spread(z_VBD.detach().flatten(0, 1))}

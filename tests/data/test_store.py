@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from noisyclean.base.log import Silent
-from noisyclean.data import blocks
+from noisyclean.data import store as store_module
 from noisyclean.data.decode import PixelMapping, read_content
 from noisyclean.data.journal import JOURNAL
 from noisyclean.data.store import build_store, open_store
@@ -41,8 +41,8 @@ def test_failures_are_recorded_and_black(shapes: Shapes, tmp_path: Path) -> None
 
 
 def test_a_torn_journal_continues(shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 50)
-    monkeypatch.setattr(blocks, "BLOCKS_A_THREAD", 1)
+    monkeypatch.setattr(store_module, "BLOCK_ROWS", 50)
+    monkeypatch.setattr(store_module, "BLOCKS_A_THREAD", 1)
     folder = tmp_path / "store"
     whole = build_store(folder, files_of(shapes), MAPPING, threads=1, reporter=Silent())
     pixels = np.array(whole.images_NHWI)
