@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,7 +12,7 @@ from noisyclean.data.decode import PixelMapping, UnreadableImage, decode
 
 __all__ = ["useful_threads"]
 
-ENOUGH_S = 10e-3
+ENOUGH_S = 1e-3
 """Seconds of decoding after which it is known how long a file takes."""
 FILE_S = 200e-6
 """So many seconds that a file takes are worth one thread (``docs/decisions/0003-threads-decode.md``)."""
@@ -36,4 +37,4 @@ def useful_threads(files: Iterable[str], mapping: PixelMapping, *, most: int) ->
         if sum(taken_s[1:]) >= ENOUGH_S:
             break
     timed_s = taken_s[1:]  # For the first one libraries are loaded.
-    return min(most, max(1, round(sum(timed_s) / len(timed_s) / FILE_S))) if timed_s else most
+    return min(most, max(1, round(statistics.median(timed_s) / FILE_S))) if timed_s else most
