@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 __all__ = [
+    "MEAN",
+    "STD",
     "FewFiles",
     "InMemory",
     "LightlySimCLR",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+"""Of ImageNet's channels, by which peers normalise."""
 
 
 class InMemory(Dataset[Any]):

@@ -19,7 +19,7 @@ import pandas as pd
 
 from noisyclean.base.files import write_text
 from noisyclean.base.log import Reporter, Silent
-from noisyclean.config import SimCLRConfig
+from noisyclean.config import Plan, SimCLRConfig
 from noisyclean.data.demo import write_digits
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.corrupt import corrupt
@@ -223,7 +223,7 @@ def _train(
 
 
 def _pretraining(plan: Mapping[str, Any]) -> SimCLRConfig:
-    return SimCLRConfig(**plan["base"]["simclr"])
+    return Plan.from_json(plan["base"]).simclr
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -110,15 +110,15 @@ def test_a_training_keeps_its_test_images_out(case: Case) -> None:
 
 
 def test_the_plan_counts_them(case: Case) -> None:
-    add_pictures(case, *(f"more/{index}.png" for index in range(12)))
+    add_pictures(case, *(f"more/{index}.png" for index in range(36)))
     labels = case.table(rows_of())
     alone, both = (case.check(labels, "--preset", "thorough", *more) for more in ((), ("--use-unlabelled",)))
     steps = [
         done.json["plan"]["simclr"]["epochs"] * num / done.json["plan"]["simclr"]["batch"]
-        for done, num in ((alone, 12), (both, 24))
+        for done, num in ((alone, 12), (both, 48))
     ]
     assert steps[1] == pytest.approx(steps[0], rel=0.01)
-    assert both.json["plan"]["num_unlabelled"] == 12
+    assert both.json["plan"]["num_unlabelled"] == 36
 
 
 def test_a_round_takes_over_what_was_pre_trained_on_the_same_images_alone(case: Case) -> None:
