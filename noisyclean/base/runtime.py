@@ -24,6 +24,7 @@ __all__ = [
     "available_cores",
     "choose_runtime",
     "coarsely",
+    "cpu_has_tiles",
     "exactly",
     "generator",
     "give_back_memory",
@@ -140,8 +141,18 @@ def _choose_dtype(device: str, dtype: str) -> tuple[torch.dtype, str]:
 
 def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
-    checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(bool(check()) for check in checks if check is not None)
+    return _cpu_says("_is_avx512_bf16_supported") or cpu_has_tiles()
+
+
+def cpu_has_tiles() -> bool:
+    """Whether this CPU multiplies matrices tile by tile (AMX)."""
+    return _cpu_says("_is_amx_tile_supported")
+
+
+def _cpu_says(name: str) -> bool:
+    """What a check of torch's says, False where this version has none."""
+    check = getattr(torch.cpu, name, None)
+    return check is not None and bool(check())
 
 
 @functools.cache

@@ -157,8 +157,8 @@ def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> Steps:
 
 
 def ordinary(make: Callable[..., Steps], work: Workload) -> Steps:
-    """The same training by ordinary steps: replayed and compiled ones do not tell how much they compute."""
-    return make(work, runtime=replace(work.runtime, compiles=False, replays=False))
+    """The same training by ordinary steps: others do not tell how much they compute, or compute zeros beside it."""
+    return make(work, runtime=replace(work.runtime, compiles=False, replays=False, dtype=torch.float32))
 
 
 def dividemix(work: Workload) -> Contest:

@@ -23,6 +23,7 @@ from noisyclean.config import OptimizerName
 from noisyclean.engine.distributed import Share, average_gradients
 from noisyclean.engine.muon import Muon
 from noisyclean.engine.optim import create_optimizer, set_rate
+from noisyclean.engine.side_by_side import fill_tiles
 from noisyclean.errors import NoisycleanError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Descent:
         weight_decay: float,
         average: WeightAverage | None = None,
     ) -> None:
+        for net in (model, *([] if average is None else [average.model])):
+            fill_tiles(net, runtime)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = create_optimizer(optimizer, model, weight_decay=weight_decay, dtype=runtime.dtype)
         self.recordings: dict[Hashable, _Recording] = {}
