@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.engine import side_by_side as module
+from noisyclean.engine.descent import Descent
 from noisyclean.engine.side_by_side import SideBySideConv2d, apart, fill_tiles, side_by_side
 from noisyclean.nn import create_backbone
+from noisyclean.nn.ema import WeightAverage
 
 BF16 = replace(choose_runtime("cpu"), dtype=torch.bfloat16)
 ROUNDING = 2**-7
@@ -123,6 +125,14 @@ def test_a_net_stays_as_it_is_elsewhere(has_tiles: bool, dtype: torch.dtype, mon
     net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
     fill_tiles(net, replace(BF16, dtype=dtype))
     assert type(net[0]) is nn.Conv2d
+
+
+def test_what_is_trained_and_its_average_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "cpu_has_tiles", lambda: True)
+    net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
+    average = WeightAverage(net, decay=0.9)
+    Descent(net, BF16, optimizer="sgd", weight_decay=0.0, average=average)
+    assert [type(trained.get_submodule("0")) for trained in (net, average.model)] == [SideBySideConv2d] * 2
 
 
 def test_a_net_answers_the_same_under_the_same_names(monkeypatch: pytest.MonkeyPatch) -> None:
