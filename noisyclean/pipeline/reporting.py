@@ -159,7 +159,7 @@ def _arrays(path: Path, prepared: Prepared, **arrays: FloatArray) -> Path:
         "image_path": prepared.table.image_path_N.astype(str),
         "classes": np.asarray(prepared.table.classes, dtype=str),
     }
-    return write_npz(path, ids | {name: array.astype(np.float32) for name, array in arrays.items()})
+    return write_npz(path, ids | {name: array.astype(np.float32, copy=False) for name, array in arrays.items()})
 
 
 def _text(path: Path, text: str) -> Path:
