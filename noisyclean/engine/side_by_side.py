@@ -28,9 +28,10 @@ class SideBySideConv2d(nn.Conv2d):
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
         """What ``nn.Conv2d`` gives, but for the order of its sums; shapes (B, I, H, W) to (B, J, H, W)."""
-        num, width = math.gcd(len(x_BIHW), IN_A_ROW), x_BIHW.shape[3]
         widest = WIDEST_TRAINED if torch.is_grad_enabled() else WIDEST
-        if x_BIHW.dtype != torch.bfloat16 or width > widest or num == 1:
+        repays = x_BIHW.dtype == torch.bfloat16 and x_BIHW.shape[3] <= widest
+        num = math.gcd(len(x_BIHW), IN_A_ROW) if repays else 1
+        if num == 1:
             return super().forward(x_BIHW)
         return apart(super().forward(side_by_side(x_BIHW, num)), num)
 
