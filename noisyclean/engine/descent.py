@@ -61,8 +61,9 @@ class Descent:
         weight_decay: float,
         average: WeightAverage | None = None,
     ) -> None:
-        for net in (model, *([] if average is None else [average.model])):
-            fill_tiles(net, runtime)
+        fill_tiles(model, runtime)
+        if average is not None:
+            fill_tiles(average.model, runtime)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = create_optimizer(optimizer, model, weight_decay=weight_decay, dtype=runtime.dtype)
         self.recordings: dict[Hashable, _Recording] = {}
