@@ -13,6 +13,7 @@ import torch
 
 from noisyclean.base.log import Silent
 from noisyclean.base.memory import INTERVAL_S, STATM
+from noisyclean.base.runtime import keep_freed_memory
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import run_stage
 
@@ -38,10 +39,15 @@ def costs_of(folder: Path, *works: Callable[[], object]) -> list[dict[str, float
 
 
 def hold(num_bytes: int) -> None:
-    """For long enough to be seen."""
+    """Until it was looked at."""
     held = np.ones(num_bytes, dtype=np.uint8)
-    time.sleep(4 * INTERVAL_S)
+    sleep()
     del held
+
+
+def sleep() -> None:
+    """Until memory was looked at."""
+    time.sleep(4 * INTERVAL_S)
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="this system tells a process nothing but its highest peak")
@@ -51,6 +57,20 @@ def test_memory_is_that_of_the_stage_and_not_of_those_before(tmp_path: Path) -> 
     assert small > 10 * MIB
     assert middle - small == pytest.approx(300 * MIB, abs=50 * MIB)
     assert large - small > 250 * MIB
+
+
+def test_what_a_stage_freed_is_not_carried_into_the_next(tmp_path: Path) -> None:
+    if not keep_freed_memory():
+        pytest.skip("the C library does not keep what is freed")
+    kept: list[object] = []
+
+    def leave_gaps() -> None:
+        freed = [np.ones(MIB, dtype=np.uint8) for _ in range(300)]
+        kept.append(np.ones(MIB, dtype=np.uint8))  # lies above what is freed
+        del freed
+
+    before, _, after = (cost["peak_memory_bytes"] for cost in costs_of(tmp_path, sleep, leave_gaps, sleep))
+    assert after - before < 50 * MIB
 
 
 @pytest.mark.skipif(torch.cuda.is_available() and torch.cuda.is_initialized(), reason="an accelerator is at work")

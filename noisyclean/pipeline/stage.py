@@ -20,6 +20,7 @@ from noisyclean import __version__
 from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json
 from noisyclean.base.log import Reporter
 from noisyclean.base.memory import MEMORY, watch_memory
+from noisyclean.base.runtime import give_back_memory
 from noisyclean.base.shortage import shortages_told
 from noisyclean.pipeline.rundir import RunDir
 
@@ -96,6 +97,7 @@ def run_stage(
     start = time.monotonic()
     with shortages_told(name), watch_memory() as memory:
         outputs = sorted(work(folder))
+    give_back_memory()  # else what this stage no longer needs lies between what the next one takes
     seconds = round(time.monotonic() - start, 3)
     record = {
         "fingerprint": mark,
