@@ -23,7 +23,7 @@ class PooledClassifier(nn.Module):
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """Pool to (B, D); with ``pre_logits`` stop there, else classify to (B, C)."""
-        pooled_BD = features.mean(dim=(2, 3))
+        pooled_BD = features.permute(0, 2, 3, 1).flatten(1, 2).mean(dim=1)  # keeps channels last for its gradient
         if pre_logits:
             return pooled_BD
         logits_BC: Tensor = self.fc(pooled_BD)

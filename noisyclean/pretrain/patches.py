@@ -41,9 +41,9 @@ class PatchFeatures:
     """Whitened patches as filters, their responses soft-thresholded both ways and averaged over a grid of regions."""
 
     weight_KD: Tensor
-    """Filters on standardised patches, and the same filters negated."""
+    """Filters on standardised patches; D counts rows, columns and channels, the last one fastest."""
     bias_K: Tensor
-    """What the mean patch and the threshold take off each response."""
+    """What the mean patch takes off each response."""
     stride: int
     num_regions: int
 
@@ -69,10 +69,9 @@ class PatchFeatures:
         whiten_DD = whiten_DD.to(patch_PD.dtype)
         chosen = torch.randperm(len(patch_PD), generator=draw, device=draw.device)[:num_filters]
         filter_KD = functional.normalize(centred_PD[chosen] @ whiten_DD, dim=1) @ whiten_DD
-        weight_KD = torch.cat([filter_KD, -filter_KD])
         return cls(
-            weight_KD=weight_KD,
-            bias_K=-(weight_KD @ mean_D) - THRESHOLD,
+            weight_KD=filter_KD,
+            bias_K=-(filter_KD @ mean_D),
             stride=max(1, round((pixels.size_px - SIDE_PX) / (POSITIONS - 1))),
             num_regions=num_regions,
         )
@@ -80,19 +79,19 @@ class PatchFeatures:
     @property
     def num_features(self) -> int:
         """Dimensions of a feature vector."""
-        return len(self.bias_K) * self.num_regions**2
+        return 2 * len(self.bias_K) * self.num_regions**2
 
     def __call__(self, pixels: Pixels, row_B: Tensor, runtime: Runtime, view: FixedView | None = None) -> Tensor:
-        """Features of some images, shape (B, regions * filters), float32."""
-        x_BIHW = pixels.fixed(pixels.take(row_B), view or FixedView()).contiguous()
-        patch_BLD = functional.unfold(x_BIHW, SIDE_PX, stride=self.stride).transpose(1, 2)
+        """Features of some images, shape (B, regions * 2 * filters), float32."""
+        patch_BLD = _standardised_patches(pixels.fixed(pixels.take(row_B), view or FixedView()), self.stride)
         num_positions = patch_BLD.shape[1]
         side = math.isqrt(num_positions)
-        single = torch.eye(num_positions, device=x_BIHW.device).view(num_positions, side, side)
+        single = torch.eye(num_positions, device=patch_BLD.device).view(num_positions, side, side)
         pool_RL = functional.adaptive_avg_pool2d(single, self.num_regions).flatten(1).T
         with runtime.autocast():
-            response_BLK = functional.linear(_standardise(patch_BLD), self.weight_KD, self.bias_K)
-            pooled_BRK = pool_RL @ functional.relu(response_BLK, inplace=True)
+            above_BLK = functional.linear(patch_BLD, self.weight_KD, self.bias_K - THRESHOLD)
+            below_BLK = -2 * THRESHOLD - above_BLK  # what the negated filters give: no second product
+            pooled_BRK = torch.cat([pool_RL @ sign_BLK.relu_() for sign_BLK in (above_BLK, below_BLK)], dim=2)
         return pooled_BRK.float().flatten(1)
 
     def blocks(self, pixels: Pixels, runtime: Runtime, view: FixedView | None = None) -> Iterator[Tensor]:
@@ -134,7 +133,22 @@ def _draw_patches(pixels: Pixels, draw: torch.Generator) -> Tensor:
     last = pixels.size_px - SIDE_PX + 1
     images = torch.randint(len(pixels), (NUM_SAMPLED,), generator=draw, device=draw.device)
     top, left = (torch.randint(last, (NUM_SAMPLED,), generator=draw, device=draw.device) for _ in range(2))
-    return pixels.patches(images, top, left, SIDE_PX).flatten(1)
+    return pixels.patches(images, top, left, SIDE_PX).permute(0, 2, 3, 1).flatten(1)
+
+
+def _standardised_patches(x_BIHW: Tensor, stride: int) -> Tensor:
+    """Every patch of every image, as :func:`_standardise` gives it, shape (B, L, side * side * 3).
+
+    Means and contrasts come from sums over windows, which overlap, instead of from the patches.
+    """
+    x_BHWI = x_BIHW.permute(0, 2, 3, 1).contiguous()
+    patch_BTLIRC = x_BHWI.unfold(1, SIDE_PX, stride).unfold(2, SIDE_PX, stride)
+    patch_BLD = patch_BTLIRC.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(1, 2)
+    moment_B2HW = torch.stack([x_BHWI.mean(dim=3), x_BHWI.square().mean(dim=3)], dim=1)
+    moment_B2L1 = functional.avg_pool2d(moment_B2HW, SIDE_PX, stride).flatten(2).unsqueeze(3)
+    mean_BL1, square_BL1 = moment_B2L1.unbind(dim=1)
+    deviation_BL1 = (square_BL1 - mean_BL1**2).clamp(min=0).sqrt()
+    return (patch_BLD - mean_BL1) / (deviation_BL1 + CONTRAST_FLOOR)
 
 
 def _standardise(patch: Tensor) -> Tensor:

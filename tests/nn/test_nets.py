@@ -13,6 +13,7 @@ from noisyclean.errors import DataError, UsageError
 from noisyclean.nn import create_backbone, embed_with
 from noisyclean.nn.backbone import classify_features
 from noisyclean.nn.foreign import read_checkpoint, renamed_for
+from noisyclean.nn.pooled import PooledClassifier
 from noisyclean.nn.weights import load_encoder
 
 ours = pytest.mark.parametrize("name", timm.list_models("noisyclean_*"))
@@ -77,6 +78,19 @@ def test_what_is_no_checkpoint_says_so(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "list.pt")
     save_file({"a": torch.zeros(1)}, tmp_path / "small.safetensors")
     assert set(read_checkpoint(tmp_path / "small.safetensors")) == {"a"}
+
+
+def test_pooling_is_the_mean_and_leaves_channels_last_to_its_gradient() -> None:
+    net = PooledClassifier()
+    features = torch.randn(4, 16, 3, 5).to(memory_format=torch.channels_last).requires_grad_()
+    kept: list[bool] = []
+    map_BIHW = features * 1
+    map_BIHW.register_hook(lambda gradient: kept.append(gradient.is_contiguous(memory_format=torch.channels_last)))
+    pooled_BD = net.forward_head(map_BIHW, pre_logits=True)
+    slow_BD = torch.stack([torch.stack([channel.mean() for channel in image]) for image in features])
+    assert torch.allclose(pooled_BD, slow_BD, atol=1e-6)
+    pooled_BD.sum().backward()
+    assert kept == [True]
 
 
 @ours

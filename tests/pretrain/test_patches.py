@@ -29,9 +29,10 @@ def test_features_equal_a_slow_loop(pixels: Pixels) -> None:
     responses = []
     for top in range(0, last, features.stride):
         for left in range(0, last, features.stride):
-            patch = image[:, top : top + SIDE_PX, left : left + SIDE_PX].flatten()
+            patch = image[:, top : top + SIDE_PX, left : left + SIDE_PX].permute(1, 2, 0).flatten()
             patch = (patch - patch.mean()) / (patch.std(correction=0) + 0.15)
-            responses.append((features.weight_KD @ patch + features.bias_K).relu())
+            response = features.weight_KD @ patch + features.bias_K
+            responses.append(torch.cat([response - THRESHOLD, -response - THRESHOLD]).relu())
     torch.testing.assert_close(got, torch.stack(responses).mean(dim=0), rtol=1e-3, atol=1e-4)
 
 
@@ -44,11 +45,14 @@ def test_features_of_all_images_are_those_of_each(pixels: Pixels) -> None:
     torch.testing.assert_close(together, torch.cat(each))
 
 
-def test_filters_see_whitened_patches_both_ways(pixels: Pixels) -> None:
+def test_a_flat_image_has_no_contrast(pixels: Pixels) -> None:
     features = PatchFeatures.learn(pixels, num_filters=5, num_regions=2, seed=0, runtime=RUNTIME)
-    torch.testing.assert_close(features.weight_KD[:5], -features.weight_KD[5:])
-    torch.testing.assert_close(features.bias_K[:5] + features.bias_K[5:], torch.full((5,), -2 * THRESHOLD))
-    assert features(pixels, torch.arange(4), RUNTIME).shape == (4, 2 * 5 * 4)
+    statistics = torch.full((3,), 0.5), torch.full((3,), 0.25)
+    flat = load_pixels(np.full((4, 16, 16, 3), 200, dtype=np.uint8), RUNTIME.device, statistics=statistics)
+    nothing = torch.cat([features.bias_K - THRESHOLD, -features.bias_K - THRESHOLD]).relu()
+    got = features(flat, torch.arange(4), RUNTIME)
+    assert got.shape == (4, 2 * 5 * 4)
+    torch.testing.assert_close(got, nothing.repeat(4, 4), rtol=1e-3, atol=1e-4)
 
 
 def test_the_seed_decides(pixels: Pixels) -> None:
