@@ -23,7 +23,7 @@ def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
     runtime = choose_runtime(plan.device, threads=threads, dtype=plan.dtype)
     runtime = replace(runtime, compiles=plan.engine.compile, replays=plan.engine.replay)
     keep_freed_memory()
-    give_back_memory()  # what the stage before held to its end, recorded steps among it
+    give_back_memory()  # what the net before, in the same stage, held to its end: recorded steps among it
     try:
         with at_work(runtime):
             yield runtime

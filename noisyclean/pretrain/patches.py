@@ -61,7 +61,7 @@ class PatchFeatures:
             runtime: Device.
         """
         draw = generator(runtime.device, seed, "patches")
-        patch_PD = _standardise(_draw_patches(pixels, draw))
+        patch_PD = _standardised_patches(_draw_patches(pixels, draw), stride=1).squeeze(1)
         mean_D = patch_PD.mean(dim=0)
         centred_PD = patch_PD - mean_D
         eigenvalue_D, basis_DD = torch.linalg.eigh((centred_PD.T @ centred_PD / len(patch_PD)).double())
@@ -129,15 +129,15 @@ class PatchFeatures:
 
 
 def _draw_patches(pixels: Pixels, draw: torch.Generator) -> Tensor:
-    """Random patches of random images, shape (P, 3 * side * side), normalised as the images are."""
+    """Random patches of random images, shape (P, 3, side, side), normalised as the images are."""
     last = pixels.size_px - SIDE_PX + 1
     images = torch.randint(len(pixels), (NUM_SAMPLED,), generator=draw, device=draw.device)
     top, left = (torch.randint(last, (NUM_SAMPLED,), generator=draw, device=draw.device) for _ in range(2))
-    return pixels.patches(images, top, left, SIDE_PX).permute(0, 2, 3, 1).flatten(1)
+    return pixels.patches(images, top, left, SIDE_PX)
 
 
 def _standardised_patches(x_BIHW: Tensor, stride: int) -> Tensor:
-    """Every patch of every image, as :func:`_standardise` gives it, shape (B, L, side * side * 3).
+    """Every patch of every image, centred and divided by its contrast, shape (B, L, side * side * 3).
 
     Means and contrasts come from sums over windows, which overlap, instead of from the patches.
     """
@@ -149,9 +149,3 @@ def _standardised_patches(x_BIHW: Tensor, stride: int) -> Tensor:
     mean_BL1, square_BL1 = moment_B2L1.unbind(dim=1)
     deviation_BL1 = (square_BL1 - mean_BL1**2).clamp(min=0).sqrt()
     return (patch_BLD - mean_BL1) / (deviation_BL1 + CONTRAST_FLOOR)
-
-
-def _standardise(patch: Tensor) -> Tensor:
-    """Centre each patch, along the last axis, and divide by its contrast."""
-    deviation, mean = torch.std_mean(patch, dim=-1, keepdim=True, correction=0)
-    return (patch - mean) / (deviation + CONTRAST_FLOOR)
