@@ -55,7 +55,9 @@ def test_convolves_as_each_map_alone(rows: int, num: int, height: int, width: in
 @settings(max_examples=25, deadline=None)
 def test_apart_takes_back_what_was_laid(rows: int, num: int, height: int, width: int) -> None:
     x_BIHW = draw(rows * num, 2, height, width)
-    assert torch.equal(apart(side_by_side(x_BIHW, num), num), x_BIHW)
+    again_BIHW = apart(side_by_side(x_BIHW, num), num)
+    assert torch.equal(again_BIHW, x_BIHW)
+    assert again_BIHW.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(("batch", "side"), [(16, 3), (12, 8), (6, 1)])
