@@ -17,7 +17,7 @@ from torch import Tensor
 from noisyclean.base.runtime import generator
 from noisyclean.data.augment import Augmentation, FixedView, apply_view, sample_view
 
-__all__ = ["Pixels", "ShuffledBatches", "channel_statistics", "load_pixels"]
+__all__ = ["NORMALISATION", "Pixels", "ShuffledBatches", "channel_statistics", "load_pixels"]
 
 SHARE_OF_DEVICE = 0.5
 """Of the free device memory, at most this much is given to the images."""
@@ -26,6 +26,8 @@ SAMPLED_VALUES = SAMPLED_IMAGES * 32 * 32
 """Channel statistics come from so many images, fewer where they are large."""
 LEVELS_3 = 256 * np.arange(3)
 """Where the counts of each channel's levels begin."""
+NORMALISATION = ("mean_3", "std_3")
+"""Names of what images are normalised by, here and where it is recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,10 @@ class Pixels:
     def size_px(self) -> int:
         """Side of the images."""
         return self.images_NHWI.shape[1]
+
+    def normalisation(self) -> dict[str, NDArray[np.float32]]:
+        """Mean and deviation of each channel, to be recorded under the names of :data:`NORMALISATION`."""
+        return {name: getattr(self, name).cpu().numpy() for name in NORMALISATION}
 
     def beside(self, rows: Tensor) -> Tensor:
         """Row numbers where the images are held; the host may have to wait for them, so ask between steps."""

@@ -152,7 +152,7 @@ def _train_net(
         title = f"probe {index + 1} of {plan.probe.num_nets}"
         fit(task, title=title, num_epochs=plan.probe.epochs, checkpoint=checkpoint, reporter=reporter)
         record = {name: tensor.numpy() for name, tensor in vars(task.record()).items()}
-        record |= {"mean_3": pixels.mean_3.cpu().numpy(), "std_3": pixels.std_3.cpu().numpy()}
+        record |= pixels.normalisation()
     if Share.current().rank == 0:
         save_weights(task.average.model, folder / f"net-{index}.safetensors")
         write_npz(folder / f"net-{index}.npz", record)

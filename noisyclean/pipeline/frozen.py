@@ -15,7 +15,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import FixedView
-from noisyclean.data.batches import Pixels
+from noisyclean.data.batches import NORMALISATION, Pixels
 from noisyclean.detect.outside import OutsideOpinion, ask_outside
 from noisyclean.engine.inference import pooled_features
 from noisyclean.errors import UsageError
@@ -65,8 +65,7 @@ def frozen_stage(run: RunDir, prepared: Prepared, start: Start, plan: Plan, *, r
         reporter.say(f"frozen: a classifier that left each image out agrees with {opinion.accuracy:.1%} of the labels")
         z_ND = nn.functional.normalize(h_ND, dim=1).cpu().numpy()
         record = {"z_ND": z_ND, "log_p_NC": opinion.log_p_NC, "group_N": group_N}
-        mean_std = {"mean_3": pixels.mean_3.cpu().numpy(), "std_3": pixels.std_3.cpu().numpy()}
-        return [write_npz(folder / RECORD, record | mean_std), save_weights(net, folder / WEIGHTS)]
+        return [write_npz(folder / RECORD, record | pixels.normalisation()), save_weights(net, folder / WEIGHTS)]
 
     inputs = {"prepare": prepared.stage.fingerprint, "start": start.fingerprint}
     stage = run_stage(run, "frozen", work, settings=training_settings(plan), inputs=inputs, reporter=reporter)
@@ -79,7 +78,7 @@ def frozen_stage(run: RunDir, prepared: Prepared, start: Start, plan: Plan, *, r
             group_N=record["group_N"],
             disagreement_N=table.disagreement_N,
         )
-        mean, std = (tuple(record[name].tolist()) for name in ("mean_3", "std_3"))
+        mean, std = (tuple(record[name].tolist()) for name in NORMALISATION)
     return Learned(
         stage=stage,
         evidence=evidence,

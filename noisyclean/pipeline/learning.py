@@ -12,6 +12,7 @@ from scipy.special import log_softmax
 from noisyclean.base.log import Reporter
 from noisyclean.base.randomness import seed_from
 from noisyclean.config import Plan
+from noisyclean.data.batches import NORMALISATION
 from noisyclean.data.splits import sample_groups
 from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.machine import training_settings
@@ -100,8 +101,8 @@ def probe_stage(
     settings = training_settings(plan) | {"probe": asdict(plan.probe)}
     stage = run_stage(run, "train-probe", work, settings=settings, inputs=inputs, reporter=reporter, instead=instead)
     with np.load(stage.folder / "net-0.npz", allow_pickle=False) as record:
-        known = "mean_3" in record  # not in those of older versions, which are normalised by the data
-        mean, std = (tuple(record[name].tolist()) if known else None for name in ("mean_3", "std_3"))
+        known = NORMALISATION[0] in record  # not in those of older versions, which are normalised by the data
+        mean, std = (tuple(record[name].tolist()) if known else None for name in NORMALISATION)
     return Learned(
         stage=stage,
         evidence=_gather(stage.folder, prepared, embedded, held_out_N, plan.probe.num_nets),

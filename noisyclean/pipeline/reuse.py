@@ -21,6 +21,7 @@ from noisyclean.base.files import read_json, write_npz
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import choose_runtime, use_threads
 from noisyclean.config import Plan
+from noisyclean.data.batches import NORMALISATION
 from noisyclean.data.journal import open_store
 from noisyclean.ops.pooling import margins
 from noisyclean.pipeline.finished import FinishedRun, weight_files
@@ -29,12 +30,11 @@ from noisyclean.pipeline.stage import DONE, TakenOver
 from noisyclean.pipeline.unlabelled import UNLABELLED, Unlabelled
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["NORMALISATION", "Carried", "Matched", "carry_over", "carry_record", "match_rows", "take_pretraining"]
+__all__ = ["Carried", "Matched", "carry_over", "carry_record", "match_rows", "take_pretraining"]
 
 RECORDED = frozenset({"loss_EN", "margin_EN", "log_p_NC", "z_ND"})
-"""What each network's record holds; records with more in them are not carried over."""
-NORMALISATION = ("mean_3", "std_3")
-"""And how its images were normalised; older versions left that to the model folder."""
+"""What each network's record holds; records with more in them are not carried over. How its images were normalised is
+there too; older versions left that to the model folder."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from noisyclean.data.tables import TextTable, read_table
 from noisyclean.export.labelstudio import is_labelstudio_table, no_verdicts, read_labelstudio, regroup_labelstudio
 from noisyclean.export.sorting import read_sorting
 from noisyclean.pipeline.finished import FinishedRun
-from noisyclean.report.verdicts import Judged, Verdict, read_verdicts
+from noisyclean.report.verdicts import Suggestion, Verdict, read_verdicts
 
 __all__ = ["read_all_verdicts"]
 
@@ -31,7 +31,7 @@ def read_all_verdicts(
     """
     scores = finished.scores
     columns = (scores[name] for name in ("image_path", "given_label", "suggested_label"))
-    images = {path: Judged(given, suggested) for path, given, suggested in zip(*columns, strict=True)}
+    images = {path: Suggestion(given, suggested) for path, given, suggested in zip(*columns, strict=True)}
     stems = Counter(source.stem for source in sources)
     merged: dict[str, list[Verdict]] = {}
     for source in sources:

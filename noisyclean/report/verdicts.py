@@ -18,14 +18,14 @@ from noisyclean.data.shielding import restore
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError
 
-__all__ = ["WORDS", "Decision", "Judged", "Verdict", "decide", "latest_verdicts", "read_verdicts"]
+__all__ = ["WORDS", "Decision", "Suggestion", "Verdict", "decide", "latest_verdicts", "read_verdicts"]
 
 WORDS = ("keep", "relabel", "unsure", "bad")
 SHOWN_ERRORS = 5
 
 
 @dataclass(frozen=True)
-class Judged:
+class Suggestion:
     """What a run says of one image."""
 
     given_label: str
@@ -70,7 +70,7 @@ def read_verdicts(
     table: TextTable,
     reviewer: str,
     *,
-    images: Mapping[str, Judged],
+    images: Mapping[str, Suggestion],
     classes: tuple[str, ...],
     allow_new_labels: bool = False,
 ) -> list[Verdict]:
@@ -137,7 +137,7 @@ def _settle(verdicts: list[Verdict]) -> Decision:
 
 
 def _understand(
-    row: _Row, reviewer: str, paths: _PathFinder, names: _LabelFinder, images: Mapping[str, Judged]
+    row: _Row, reviewer: str, paths: _PathFinder, names: _LabelFinder, images: Mapping[str, Suggestion]
 ) -> Verdict:
     """One row as a verdict.
 
@@ -208,7 +208,7 @@ def _clean(cell: str) -> str:
 class _PathFinder:
     """Finds a run's image from a cell that a spreadsheet may have touched."""
 
-    def __init__(self, images: Mapping[str, Judged]) -> None:
+    def __init__(self, images: Mapping[str, Suggestion]) -> None:
         self._images = images
         self._loose: dict[str, str] | None = None
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from noisyclean.base.files import sha256_file
-from noisyclean.pipeline.reuse import NORMALISATION
+from noisyclean.data.batches import NORMALISATION
 from tests.conftest import QUICK, Result, Run, Shapes, make_shapes
 from tests.inputs.conftest import Case, contents, rows_of
 
