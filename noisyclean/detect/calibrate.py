@@ -16,6 +16,10 @@ LEAST_DISTANCE = 1.0
 """Distance of the two means, in widths, below which the curves are kept apart by this much: without it a nearly clean
 set would split its own bell in two."""
 
+LARGEST_OFFSET = 2.0
+"""Of a class, in log-odds. Where right and wrong labels stand far apart, only a shift across the whole gap would meet a
+rate, and images of which the evidence is clear would change sides."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
@@ -49,7 +53,8 @@ def small_class_offsets(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray
     """Draw the error rates of small classes towards the common one, shape (C,), to be added to the log-odds.
 
     Ten images cannot show that seven of them are wrong. A class's mean is shrunk as if some more images of it had the
-    common rate (empirical Bayes, beta-binomial): many where the classes' rates hardly differ, few where they do.
+    common rate (empirical Bayes, beta-binomial): many where the classes' rates hardly differ, few where they do. No
+    class is shifted by more than :data:`LARGEST_OFFSET`.
 
     Args:
         log_odds_N: That each label is wrong.
@@ -63,7 +68,7 @@ def small_class_offsets(log_odds_N: FloatArray, label_N: IntArray) -> FloatArray
     for given in np.flatnonzero(num_C):
         shrunk = (sum_C[given] + added * common) / (num_C[given] + added)
         offset_C[given] = _offset_for_mean(log_odds_N[label_N == given], float(shrunk))
-    return offset_C
+    return offset_C.clip(-LARGEST_OFFSET, LARGEST_OFFSET)
 
 
 def images_of_prior(p_N: FloatArray, label_N: IntArray) -> float:

@@ -123,8 +123,11 @@ def _reasons(
     reason_N = np.full(len(flagged_N), "", dtype=object)
     for row in np.flatnonzero(flagged_N):
         given, suggested = label_N[row], suggestion_N[row]
+        other, own = (f"{classes[name]} ({p_NC[row, name]:.0%})" for name in (suggested, given))
+        is_likelier = p_NC[row, suggested] > p_NC[row, given]
         reason_N[row] = (
-            f"looks like {classes[suggested]} ({p_NC[row, suggested]:.0%}) "
-            f"rather than {classes[given]} ({p_NC[row, given]:.0%})"
+            f"looks like {other} rather than {own}"
+            if is_likelier
+            else f"looks less like {own} than others labelled so; next is {other}"
         )
     return reason_N

@@ -9,6 +9,7 @@ import numpy as np
 from noisyclean.detect.calibrate import calibrate
 from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
 from noisyclean.errors import UsageError
+from noisyclean.ops.agreement import Z95
 from noisyclean.ops.bells import fit_bells
 from noisyclean.ops.pooling import HALF_BELIEVED, balance_classes, margins, plausible_shares, pool_opinions
 from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray
@@ -23,6 +24,8 @@ READINGS = (HALF_BELIEVED, 0.0, 0.25, 0.75, 1.0)
 """How much of the labels' unevenness may be believed; the first where nothing speaks clearly for another."""
 CLEARLY = 1.1
 """How many times as far another reading must set right and wrong labels apart."""
+MOST_TIMES = 2.0
+"""As many labels may be wrong as the opinions contradict before they are balanced, times this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,9 @@ def judge(evidence: Evidence) -> Judged:
 
     Noise that takes its share of every true class moves labels from the large classes to the small ones, and noise that
     takes one class for another makes even classes uneven. Which it was shows in the answer: under the right shares the
-    right and the wrong labels stand further apart. It was so on every uneven set tried (``docs/log.md``).
+    right and the wrong labels stand further apart. It was so on every uneven set tried (``docs/log.md``). A reading
+    that calls far more labels wrong than the opinions contradict as they come is not believed: it has cut a large class
+    in two.
 
     Args:
         evidence: With at least one opinion, ``log_p_NC`` or ``outside_log_p_NC``.
@@ -50,13 +55,84 @@ def judge(evidence: Evidence) -> Judged:
     Raises:
         UsageError: There is none.
     """
-    best = _judge_believing(evidence, READINGS[0])
+    opinions = _Opinions(evidence)
+    most = _most_wrong(opinions.pooled(), evidence)
+    readings = {share_C.tobytes(): share_C for share_C in map(opinions.plausible_shares, READINGS)}
+    judgements = (_judge_by(opinions.pooled(share_C), evidence) for share_C in readings.values())
+    best = next(judgements)
     distance = CLEARLY * _distance(best, evidence.label_N)
-    for believed in READINGS[1:]:
-        other = _judge_believing(evidence, believed)
-        if (apart := _distance(other, evidence.label_N)) > distance:
+    for other in judgements:
+        apart = _distance(other, evidence.label_N)
+        if best.rate.rate > max(most, other.rate.rate):
+            best, distance = other, CLEARLY * apart
+        elif other.rate.rate <= most and apart > distance:
             best, distance = other, apart
     return best
+
+
+class _Opinions:
+    """The opinions that exist, and what they say together under given class shares.
+
+    Raises:
+        UsageError: There is none.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        given = {"log_p_NC": TRUST_NETS, "outside_log_p_NC": 1.0}
+        self._weights = [weight for name, weight in given.items() if evidence.has(name)]
+        self._opinions = [np.asarray(getattr(evidence, name), dtype=np.float64) for name in given if evidence.has(name)]
+        if not self._opinions:
+            raise UsageError("no opinion on the classes was recorded", hint="Give class probabilities or embeddings.")
+        self._label_N = evidence.label_N
+        self._share_C: FloatArray = np.bincount(self._label_N, minlength=evidence.num_classes) / len(self._label_N)
+        self._disagreements: dict[bytes, float] = {}
+
+    def pooled(self, share_C: FloatArray | None = None) -> FloatArray:
+        """Log-probabilities (N, C), float64, each opinion balanced to these shares first; None for as they come."""
+        opinions = self._opinions
+        if share_C is not None:
+            opinions = [balance_classes(opinion, share_C) for opinion in opinions]
+        return pool_opinions(opinions, self._weights)
+
+    def plausible_shares(self, believed: float) -> FloatArray:
+        """The class shares, where so much of the labels' unevenness is believed, in [0, 1].
+
+        How uneven the classes really are is hidden by the noise. Half of the disagreement between labels and pool
+        counts as noise (:func:`~noisyclean.ops.pooling.plausible_shares`), the other half as errors.
+        """
+        share_C = self._share_C
+        for _ in range(2):
+            share_C = plausible_shares(self._share_C, self._disagreement(share_C) / 2, believed)
+        return share_C
+
+    def _disagreement(self, share_C: FloatArray) -> float:
+        """Share of the labels contradicted under these class shares; found once for each."""
+        key = share_C.tobytes()
+        if key not in self._disagreements:
+            self._disagreements[key] = float(np.mean(self.pooled(share_C).argmax(axis=1) != self._label_N))
+        return self._disagreements[key]
+
+
+def fair_opinion(evidence: Evidence, *, believed: float = HALF_BELIEVED) -> FloatArray:
+    """Pool the opinions that exist, each balanced over the classes; log-probabilities (N, C), float64.
+
+    Args:
+        evidence: With at least one opinion.
+        believed: How much of the labels' unevenness is, in [0, 1].
+
+    Raises:
+        UsageError: There is no opinion.
+    """
+    opinions = _Opinions(evidence)
+    return opinions.pooled(opinions.plausible_shares(believed))
+
+
+def _most_wrong(log_p_NC: FloatArray, evidence: Evidence) -> float:
+    """The largest noise rate to be believed, in view of opinions as they come; of images no net has learnt, if any."""
+    held_N = _held_out(evidence)
+    asked_N = held_N if held_N.any() else ~held_N
+    contradicted, num = float(np.mean(log_p_NC[asked_N].argmax(axis=1) != evidence.label_N[asked_N])), asked_N.sum()
+    return MOST_TIMES * contradicted + Z95 * float(np.sqrt(max(contradicted * (1 - contradicted), 1 / num) / num))
 
 
 def _distance(judged: Judged, label_N: IntArray) -> float:
@@ -65,8 +141,7 @@ def _distance(judged: Judged, label_N: IntArray) -> float:
     return fit_bells(against_N, share=judged.rate.rate, is_share_free=True).distance
 
 
-def _judge_believing(evidence: Evidence, believed: float) -> Judged:
-    log_p_NC = fair_opinion(evidence, believed=believed)
+def _judge_by(log_p_NC: FloatArray, evidence: Evidence) -> Judged:
     against_N = -margins(log_p_NC, evidence.label_N)
     rate, notes = _rate(log_p_NC, against_N, evidence)
     held_N = _held_out(evidence)
@@ -74,30 +149,6 @@ def _judge_believing(evidence: Evidence, believed: float) -> Judged:
     for part_N in (held_N, ~held_N) if held_N.any() else (~held_N,):
         log_odds_N[part_N] = calibrate(against_N[part_N], rate.rate).log_odds(against_N[part_N])
     return Judged(log_p_NC=log_p_NC, rate=rate, notes=notes, log_odds_N=log_odds_N)
-
-
-def fair_opinion(evidence: Evidence, *, believed: float = HALF_BELIEVED) -> FloatArray:
-    """Pool the opinions that exist, each balanced over the classes; log-probabilities (N, C), float64.
-
-    How uneven the classes really are is hidden by the noise; :func:`~noisyclean.ops.pooling.plausible_shares` says what
-    is assumed. Half of the disagreement between labels and pool counts as noise there, the other half as errors.
-
-    Args:
-        evidence: With at least one opinion.
-        believed: How much of the labels' unevenness is, in [0, 1].
-    """
-    given = {"log_p_NC": TRUST_NETS, "outside_log_p_NC": 1.0}
-    weights = [weight for name, weight in given.items() if evidence.has(name)]
-    opinions = [np.asarray(getattr(evidence, name), dtype=np.float64) for name in given if evidence.has(name)]
-    if not opinions:
-        raise UsageError("no opinion on the classes was recorded", hint="Give class probabilities or embeddings.")
-    share_C = np.bincount(evidence.label_N, minlength=evidence.num_classes) / len(evidence.label_N)
-    target_C: FloatArray = share_C
-    for _ in range(2):
-        pooled_NC = pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
-        disagreement = float(np.mean(pooled_NC.argmax(axis=1) != evidence.label_N))
-        target_C = plausible_shares(share_C, disagreement / 2, believed)
-    return pool_opinions([balance_classes(opinion, target_C) for opinion in opinions], weights)
 
 
 def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tuple[RateEstimate, tuple[str, ...]]:

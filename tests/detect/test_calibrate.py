@@ -94,6 +94,17 @@ def test_classes_of_one_rate_are_drawn_together_as_far_as_can_be() -> None:
     assert small_class_offsets(log_odds, label)[1] == 0
 
 
+def test_clear_evidence_is_not_overridden_by_how_many_of_a_class_are_wrong() -> None:
+    """Six classes of fifty, of which by chance from three to eighteen are wrong, all of it plain to see."""
+    num_wrong = (3, 6, 9, 12, 15, 18)
+    label = np.repeat(np.arange(6), 50)
+    wrong = np.concatenate([np.arange(50) < num for num in num_wrong])
+    log_odds = np.where(wrong, 10.0, -10.0) + np.random.default_rng(0).normal(size=len(label))
+    shifted = log_odds + small_class_offsets(log_odds, label)[label]
+    assert ((shifted > 0) == wrong).all()
+    assert shifted[wrong].min() > shifted[~wrong].max() + 10
+
+
 def test_the_prior_is_worth_as_many_images_as_the_rates_were_drawn_with() -> None:
     draw = np.random.default_rng(0)
     rate_C = draw.beta(2.0, 6.0, 400)  # a beta prior of eight images

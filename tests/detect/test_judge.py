@@ -45,6 +45,22 @@ def test_a_tail_with_errors_in_every_true_class_is_left_uneven() -> None:
     assert ((judged.log_odds_N > 0) == (label_N != true_N)).mean() > 0.99
 
 
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("rate", [0.0, 0.01])
+def test_a_large_class_is_not_cut_in_two_where_hardly_a_label_is_wrong(share: float, rate: float) -> None:
+    """Two classes whose posterior is known, six deviations apart; balanced, a part of the large one looks wrong."""
+    draw = np.random.default_rng(3)
+    true_N = (draw.random(NUM) < share).astype(np.int64)
+    value_N = draw.normal(size=NUM) + 6 * true_N
+    odds_N = 6 * value_N - 18 + np.log(share / (1 - share))
+    log_p_NC = -np.logaddexp(0, np.stack([odds_N, -odds_N], axis=1))
+    is_wrong_N = draw.random(NUM) < rate
+    label_N = np.where(is_wrong_N, 1 - true_N, true_N)
+    judged = judge(Evidence(label_N=label_N, num_classes=2, log_p_NC=log_p_NC))
+    assert judged.rate.rate < rate + 0.01
+    assert ((judged.log_odds_N > 0) != is_wrong_N).mean() < 0.01
+
+
 @pytest.mark.parametrize("is_even", [True, False])
 def test_judging_takes_no_more_memory_than_is_said(is_even: bool) -> None:
     draw, num, num_classes = np.random.default_rng(2), 4_000, 50
