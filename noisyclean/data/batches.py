@@ -63,7 +63,7 @@ class Pixels:
     def take(self, row_B: Tensor) -> Tensor:
         """uint8 images of rows, on the device, shape (B, H, W, 3); no wait where the rows are :meth:`beside` them."""
         if self.images_NHWI.device == self.device:
-            return self.images_NHWI[row_B]
+            return self.images_NHWI.index_select(0, row_B)  # indexing copies value by value on a CPU
         is_pinned = self.device.type == "cuda"
         shape = (len(row_B), *self.images_NHWI.shape[1:])
         x_BHWI = torch.empty(shape, dtype=torch.uint8, pin_memory=is_pinned)

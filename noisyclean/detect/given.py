@@ -7,7 +7,7 @@ import torch
 
 from noisyclean.detect.outside import ask_outside
 from noisyclean.errors import DataError, UsageError
-from noisyclean.ops.chance import agrees_beyond_chance
+from noisyclean.ops.chance import fits_beyond_chance
 from noisyclean.ops.pooling import margins
 from noisyclean.types import Evidence, FloatArray, IntArray
 
@@ -17,6 +17,8 @@ SMALLEST = 1e-6
 """Added to probabilities: a model that counts votes writes zeros it does not mean."""
 MOST_OFF = 0.02
 """By how much a row of probabilities may miss a sum of 1, as float16 does."""
+FEW = 12
+"""Labels below which no agreement is more than chance."""
 SHOWN = 8
 """Class names listed in a message."""
 
@@ -38,7 +40,7 @@ def evidence_of_arrays(
     Args:
         label_N: Given class indices.
         classes: Class names in the order of the indices.
-        embeddings: Shape (N, D), any scale.
+        embeddings: Shape (N, D); standard deviations of 1e-6 and less count as none.
         pred_probs: Shape (N, C), rows sum to 1.
         group_N: Samples of one group say nothing of each other's labels.
         disagreement_N: Share of each image's annotations that are not its label.
@@ -116,30 +118,26 @@ def _log_probabilities(pred_probs: FloatArray, label_N: IntArray, classes: tuple
             f"{p_NC[bad[0]].min():.4g}",
             hint="Give probabilities: none below 0, each row with a sum of 1. Logits need a softmax first.",
         )
-    _require_agreement("pred_probs", p_NC.argmax(axis=1), label_N, classes, _order(classes))
     p_NC = (p_NC + SMALLEST) / (p_NC + SMALLEST).sum(axis=1, keepdims=True)
     log_p_NC: FloatArray = np.log(p_NC).astype(np.float32)
+    _require_fit("pred_probs", log_p_NC, label_N, _order(classes))
     return log_p_NC
 
 
 def _ask(z_ND: FloatArray, label_N: IntArray, group_N: IntArray | None, classes: tuple[str, ...]) -> FloatArray:
     opinion = ask_outside(torch.from_numpy(z_ND), label_N, num_classes=len(classes), group_N=group_N)
     hint = "Its rows must be in the order of the labels, and tell something of what the images show."
-    _require_agreement("embeddings", opinion.log_p_NC.argmax(axis=1), label_N, classes, hint)
+    _require_fit("embeddings", opinion.log_p_NC, label_N, hint)
     return opinion.log_p_NC
 
 
-def _require_agreement(
-    name: str, predicted_N: IntArray, label_N: IntArray, classes: tuple[str, ...], hint: str
-) -> None:
+def _require_fit(name: str, log_p_NC: FloatArray, label_N: IntArray, hint: str) -> None:
     """Arrays in another order would accuse every label."""
-    if agrees_beyond_chance(predicted_N, label_N, len(classes)):
+    if fits_beyond_chance(log_p_NC, label_N):
         return
-    share = float(np.mean(predicted_N == label_N))
-    raise DataError(
-        f"{name}: agrees with {share:.1%} of the labels, no more than chance; its rows seem to be in another order",
-        hint=hint,
-    )
+    share, num = float(np.mean(log_p_NC.argmax(axis=1) == label_N)), len(label_N)
+    why = f"{num} labels are too few to tell" if num < FEW else "its rows seem to be in another order"
+    raise DataError(f"{name}: agrees with {share:.1%} of the labels, no more than chance; {why}", hint=hint)
 
 
 def _some(classes: tuple[str, ...]) -> str:

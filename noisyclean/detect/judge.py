@@ -80,7 +80,9 @@ class _Opinions:
     def __init__(self, evidence: Evidence) -> None:
         given = {"log_p_NC": TRUST_NETS, "outside_log_p_NC": 1.0}
         self._weights = [weight for name, weight in given.items() if evidence.has(name)]
-        self._opinions = [np.asarray(getattr(evidence, name), dtype=np.float64) for name in given if evidence.has(name)]
+        self._opinions: list[FloatArray] = [
+            np.asarray(getattr(evidence, name), dtype=np.float64) for name in given if evidence.has(name)
+        ]
         if not self._opinions:
             raise UsageError("no opinion on the classes was recorded", hint="Give class probabilities or embeddings.")
         self._label_N = evidence.label_N

@@ -70,12 +70,14 @@ def _look_alikes(
 ) -> Iterator[tuple[int, int]]:
     """Pairs that flags confuse and that the left-out classifier does not tell apart."""
     confused = np.stack([label_N[flagged_N], stats.suggestion_N[flagged_N]], axis=1)
+    ends_C = np.bincount(label_N, minlength=outside_NC.shape[1]).cumsum()
+    rows_of = np.split(np.argsort(label_N, kind="stable"), ends_C[:-1])
     for first, second in np.unique(np.sort(confused, axis=1), axis=0):
-        either_N = (label_N == first) | (label_N == second)
-        is_first_N = label_N[either_N] == first
-        if min(is_first_N.sum(), (~is_first_N).sum()) < LEAST_IMAGES:
+        num_first, num_second = len(rows_of[first]), len(rows_of[second])
+        if min(num_first, num_second) < LEAST_IMAGES:
             continue
-        if not _tells_apart((outside_NC[:, first] - outside_NC[:, second])[either_N], is_first_N):
+        row_M = np.concatenate([rows_of[first], rows_of[second]])
+        if not _tells_apart(outside_NC[row_M, first] - outside_NC[row_M, second], np.arange(len(row_M)) < num_first):
             yield int(first), int(second)
 
 

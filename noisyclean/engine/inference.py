@@ -65,7 +65,7 @@ def log_probabilities(
 @torch.inference_mode()
 def embed(net: nn.Module, pixels: Pixels, rows: Tensor, runtime: Runtime) -> Tensor:
     """L2-normalised pooled features of some plain images, shape (len(rows), D); leaves ``net`` in eval mode."""
-    parts = (nn.functional.normalize(h_BD, dim=1) for h_BD in _pooled(net, pixels, rows, runtime))
+    parts = (nn.functional.normalize(h_BD, dim=1) for h_BD in _pooled(folded(net), pixels, rows, runtime))
     return stacked(parts, len(rows))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom
 
-from noisyclean.types import IntArray
+from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["agrees_beyond_chance", "chance_agreement"]
+__all__ = ["chance_agreement", "deviations_above_chance", "fits_beyond_chance"]
 
-SURELY = 1e-3
-"""Probability with which a guess that knows nothing of the samples passes."""
+SURELY = 3.09
+"""Standard deviations that one order in a thousand passes by chance."""
 
 
 def chance_agreement(first_N: IntArray, second_N: IntArray, num_classes: int) -> float:
@@ -19,16 +18,28 @@ def chance_agreement(first_N: IntArray, second_N: IntArray, num_classes: int) ->
     return float((first_C * second_C).sum())
 
 
-def agrees_beyond_chance(predicted_N: IntArray, label_N: IntArray, num_classes: int) -> bool:
-    """Whether predictions agree with labels more often than they would in another order.
+def fits_beyond_chance(log_p_NC: FloatArray, label_N: IntArray) -> bool:
+    """Whether an opinion finds labels likelier than it would find them in another order.
 
-    The number of agreements is held against the binomial distribution of :func:`chance_agreement`.
+    A rare class counts by how much likelier it gets where it is, even if it is nowhere the likeliest.
 
     Args:
-        predicted_N: Class indices.
-        label_N: Class indices.
-        num_classes: C.
+        log_p_NC: Log-probabilities, finite.
+        label_N: Class indices; fewer than a dozen are too few for any opinion.
     """
-    chance = chance_agreement(predicted_N, label_N, num_classes)
-    num_agreed = int((predicted_N == label_N).sum())
-    return bool(binom.sf(num_agreed - 1, len(label_N), chance) < SURELY)
+    return deviations_above_chance(log_p_NC, label_N) > SURELY
+
+
+def deviations_above_chance(log_p_NC: FloatArray, label_N: IntArray) -> float:
+    """The labels' mean log-probability in standard deviations above its mean, both over all orders of the labels.
+
+    Both are exact (Hoeffding, Annals of Mathematical Statistics 1951). 0 where all orders are the same.
+    """
+    num, num_classes = log_p_NC.shape
+    log_p_NC = log_p_NC.astype(np.float64)
+    share_C = np.bincount(label_N, minlength=num_classes) / num
+    expected_N = log_p_NC @ share_C
+    surplus = float((log_p_NC[np.arange(num), label_N] - expected_N).mean())
+    deviation_NC = log_p_NC - expected_N[:, None] - log_p_NC.mean(axis=0) + expected_N.mean()
+    variance = float((deviation_NC**2 @ share_C).sum()) / (num * max(num - 1, 1))
+    return surplus / float(np.sqrt(variance)) if variance > 0 else 0.0

@@ -87,11 +87,16 @@ def class_table(predicted_N: IntArray, label_N: IntArray, num_classes: int) -> l
         label_N: True classes; others than [0, C) count for no class.
         num_classes: C.
     """
-    rows: list[dict[str, float | int | None]] = []
-    for c in range(num_classes):
-        is_class_N, says_class_N = label_N == c, predicted_N == c
-        hits, num, said = (int(mask.sum()) for mask in (is_class_N & says_class_N, is_class_N, says_class_N))
-        rows.append(
-            {"num_images": num, "recall": hits / num if num else None, "precision": hits / said if said else None}
-        )
-    return rows
+    hit_M = label_N[label_N == predicted_N]
+    counts = (_counts(index, num_classes) for index in (hit_M, label_N, predicted_N))
+    return [
+        {"num_images": num, "recall": hits / num if num else None, "precision": hits / said if said else None}
+        for hits, num, said in zip(*counts, strict=True)
+    ]
+
+
+def _counts(index_N: IntArray, num_classes: int) -> list[int]:
+    """How often each class occurs; what is no class is left out."""
+    is_class_N = (index_N >= 0) & (index_N < num_classes)
+    counts: list[int] = np.bincount(index_N[is_class_N], minlength=num_classes).tolist()
+    return counts

@@ -34,7 +34,7 @@ class TwoComponents:
     """Why it is not separated; empty when it is."""
 
     def log_odds_high(self, value_N: FloatArray) -> FloatArray:
-        """Log-odds of the component with the larger mean, made monotone outside the two means.
+        """Log-odds of the component with the larger mean, kept from turning back outside the two means.
 
         With unequal widths the wide component would win at both ends: below the low mean the odds are not let rise,
         above the high mean not let fall.

@@ -22,7 +22,7 @@ from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone
 from noisyclean.nn.heads import set_classifier
 from noisyclean.nn.weights import load_encoder
-from noisyclean.ops.chance import agrees_beyond_chance
+from noisyclean.ops.chance import fits_beyond_chance
 from noisyclean.pipeline.embedding import find_groups
 from noisyclean.pipeline.fitting import save_weights
 from noisyclean.pipeline.learning import Learned
@@ -94,7 +94,7 @@ def _notes(evidence: Evidence) -> tuple[str, ...]:
     """What a reader should know; first of all, whether the features can be used here."""
     assert evidence.outside_log_p_NC is not None
     made = "no net was trained: the model is the frozen backbone with a closed-form classifier"
-    if agrees_beyond_chance(evidence.outside_log_p_NC.argmax(axis=1), evidence.label_N, evidence.num_classes):
+    if fits_beyond_chance(evidence.outside_log_p_NC, evidence.label_N):
         return (made,)
     return (made, "the backbone's features tell these classes apart no better than chance: take another one, or --size")
 

@@ -36,7 +36,8 @@ def score_labels(
 
     Args:
         labels: N labels, all of them text or all of them integers.
-        embeddings: Features, shape (N, D), that the labels had no part in; any scale.
+        embeddings: Features, shape (N, D), that the labels had no part in; standard deviations of 1e-6 and less
+            count as none.
         pred_probs: Class probabilities, shape (N, C); columns are the classes that occur, sorted (numerically when all
             are integers).
         groups: N names of groups (patient, part, burst); one group's embeddings say nothing of each other's labels. A

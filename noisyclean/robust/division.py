@@ -82,7 +82,7 @@ class LossDivider:
         cap_quantile: Losses above this quantile are cut before the fit; 1 leaves them.
         seed: Of the mixture's start.
 
-    Deviations: the posterior is made monotone in the loss outside the two means; whether to average the history follows
+    Deviations: the posterior is kept from turning back outside the two means; whether to average the history follows
     the estimated noise rate, where the published code is told it.
     """
 
