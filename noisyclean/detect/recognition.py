@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import rankdata
 
+from noisyclean.ops.chance import fits_beyond_chance
 from noisyclean.types import NOT_RECOGNISABLE, BoolArray, Evidence, FloatArray, IntArray, SampleStats
 
 __all__ = ["AMBIGUOUS", "settle_unrecognised"]
@@ -27,6 +28,8 @@ RECALL_OF_NETS = 0.5
 def settle_unrecognised(stats: SampleStats, evidence: Evidence, classes: tuple[str, ...]) -> SampleStats:
     """Take back the accusations of classes nobody recognises, and call confusions of look-alike classes ambiguous.
 
+    Where nothing is recognised at all, none is left, and the noise rate may be any.
+
     Args:
         stats: The fused verdict.
         evidence: With ``outside_log_p_NC``; without it nothing changes.
@@ -35,6 +38,8 @@ def settle_unrecognised(stats: SampleStats, evidence: Evidence, classes: tuple[s
     if evidence.outside_log_p_NC is None:
         return stats
     outside_NC = np.asarray(evidence.outside_log_p_NC, dtype=np.float64)
+    if _nothing_is_recognised(evidence, outside_NC):
+        return _without_accusations(stats)
     issue_N, flagged_N, reason_N = stats.issue_N.copy(), stats.flagged_N.copy(), stats.reason_N.copy()
     notes = list(stats.notes)
     for given in _unrecognised(outside_NC, stats.p_NC, evidence.label_N, len(classes)):
@@ -52,6 +57,31 @@ def settle_unrecognised(stats: SampleStats, evidence: Evidence, classes: tuple[s
             f"{classes[first]} and {classes[second]}: ambiguous: a classifier cannot tell unseen images of them apart"
         )
     return replace(stats, issue_N=issue_N, flagged_N=flagged_N, reason_N=reason_N, notes=tuple(notes))
+
+
+def _nothing_is_recognised(evidence: Evidence, outside_NC: FloatArray) -> bool:
+    """Whether neither the left-out classifier nor, on images no net has learnt, the nets know better than chance."""
+    if fits_beyond_chance(outside_NC, evidence.label_N):
+        return False
+    unseen_N = evidence.held_out_N
+    if evidence.log_p_NC is None or unseen_N is None or not unseen_N.any():
+        return True
+    return not fits_beyond_chance(evidence.log_p_NC[unseen_N], evidence.label_N[unseen_N])
+
+
+def _without_accusations(stats: SampleStats) -> SampleStats:
+    note = (
+        "no class is recognisable: a classifier knows the labels of images left out no better than chance, so none is "
+        "doubted; try more images, a larger --size, or --init pretrained:NAME"
+    )
+    return replace(
+        stats,
+        issue_N=np.where(stats.flagged_N, NOT_RECOGNISABLE, stats.issue_N),
+        flagged_N=np.zeros_like(stats.flagged_N),
+        reason_N=np.where(stats.flagged_N, "", stats.reason_N),
+        noise=replace(stats.noise, low=0.0, high=1.0),
+        notes=(*stats.notes, note),
+    )
 
 
 def _unrecognised(outside_NC: FloatArray, p_NC: FloatArray, label_N: IntArray, num_classes: int) -> Iterator[int]:

@@ -23,7 +23,7 @@ def verdict_sentence(num_images: int, stats: SampleStats) -> str:
     num_unknown = int((stats.issue_N == NOT_RECOGNISABLE).sum())
     interval = f"95 % interval {stats.noise.low:.1%} to {stats.noise.high:.1%}"
     rate = f"{stats.noise.rate:.1%} of the labels are wrong ({interval})"
-    if stats.noise.rate < LOOKS_CLEAN:
+    if stats.noise.rate < LOOKS_CLEAN and stats.noise.high < 1:
         tail = f"{num_flagged:,} of {num_images:,} images are worth a look" if num_flagged else "nothing was flagged"
         return f"Your labels look clean: about {rate}; {tail}."
     if num_unknown and not num_flagged:
@@ -31,7 +31,8 @@ def verdict_sentence(num_images: int, stats: SampleStats) -> str:
             f"Nothing can be told about these labels: the {num_unknown:,} of {num_images:,} images that something "
             "speaks against are of classes that are not recognisable."
         )
-    return f"About {rate}; {num_flagged:,} of {num_images:,} images are flagged, the surest first."
+    flagged = f"{num_flagged:,} of {num_images:,} images are flagged, the surest first"
+    return f"About {rate}; {flagged if num_flagged else 'none is flagged'}."
 
 
 def summarise(

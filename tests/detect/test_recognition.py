@@ -58,6 +58,20 @@ def test_classes_that_look_alike_are_ambiguous() -> None:
     assert any("ant and bee" in note for note in settled.notes)
 
 
+def test_where_nothing_is_recognised_nobody_is_accused_and_the_rate_may_be_any() -> None:
+    """A left-out classifier at chance; nets that have learnt their labels, and that were asked about others too."""
+    evidence, _ = judged(4.0)
+    draw = np.random.default_rng(1)
+    blind = dataclasses.replace(evidence, outside_log_p_NC=log_softmax(draw.normal(size=(1200, 4)), axis=1))
+    settled = fuse(blind, {}, classes=CLASSES)
+    assert not settled.flagged_N.any()
+    assert (settled.issue_N == NOT_RECOGNISABLE).any()
+    assert (settled.noise.low, settled.noise.high) == (0.0, 1.0)
+    assert any(note.startswith("no class is recognisable") for note in settled.notes)
+    seen = dataclasses.replace(blind, held_out_N=np.arange(1200) % 10 == 0)
+    assert fuse(seen, {}, classes=CLASSES).flagged_N.any()
+
+
 @pytest.mark.parametrize("strength", [2.0, 4.0])
 def test_nothing_changes_where_all_is_recognised(strength: float) -> None:
     evidence, stats = judged(strength)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from noisyclean.data.decode import PixelMapping
+from noisyclean.report.curves import learning_curves
 from noisyclean.report.flags import flag_table
 from noisyclean.report.html import render_page
 from noisyclean.report.plots import loss_histogram, transition_heat_map
@@ -91,6 +92,14 @@ def test_figures_survive_equal_losses_and_clean_labels() -> None:
     assert transition_heat_map(np.eye(3), ("a", "b", "c")).startswith("<svg")
 
 
+@pytest.mark.parametrize(("num_epochs", "is_dotted"), [(0, False), (1, True), (40, False)])
+def test_a_curve_of_few_points_has_dots(num_epochs: int, is_dotted: bool) -> None:
+    svg = learning_curves({"dividemix": [{"loss": 1.0 / (epoch + 1)} for epoch in range(num_epochs)]})
+    assert ("loss" in svg) == (num_epochs > 0)
+    (curve,) = re.findall(r'<g id="line2d_\d+">(?:(?!</g>).)*?stroke-width: 1.4(?:(?!<g id).)*', svg, re.DOTALL) or [""]
+    assert ("<use" in curve) == is_dotted
+
+
 def test_a_clean_set_is_said_to_look_clean() -> None:
     stats = make_stats()
     noise = NoiseEstimate(rate=0.01, low=0.0, high=0.02, transition_CC=np.eye(2))
@@ -145,6 +154,14 @@ def test_frames_are_html_free(audited: tuple[Shapes, Path]) -> None:
     _, run = audited
     frame = pd.read_csv(run / "flagged.csv", encoding="utf-8-sig", dtype=str, keep_default_na=False)
     assert not frame["reason"].str.contains("<").any()
+
+
+def test_none_flagged_is_said_in_so_many_words() -> None:
+    stats = make_stats()
+    quiet = dataclasses.replace(
+        stats, flagged_N=np.zeros(4, bool), issue_N=np.full(4, ""), noise=dataclasses.replace(stats.noise, rate=0.2)
+    )
+    assert verdict_sentence(4, quiet).endswith("; none is flagged.")
 
 
 def test_of_classes_nobody_recognises_nothing_is_claimed() -> None:
