@@ -265,7 +265,9 @@ def test_groups_and_carried_columns_arrive(cli: Run, shapes: Shapes) -> None:
     lines = [",".join([*row, "patient" if i == 0 else f"p{i // 3}", "x"]) for i, row in enumerate(rows)]
     lines[0] = "path,label,patient,site"
     shapes.labels.write_text("\n".join(lines))
-    assert audit(cli, shapes, "--group-column", "patient").exit_code == 0
+    done = audit(cli, shapes, "--group-column", "Patient")
+    assert done.exit_code == 0
+    assert "groups from column 'patient': 81" in done.stderr
     first = read(shapes.root / "run" / "flagged.csv")[0]
     assert first["site"] == "x"
     assert first["patient"].startswith("p")
@@ -335,10 +337,14 @@ def test_two_writers_do_not_meet(cli: Run, shapes: Shapes) -> None:
         (("--plugin", "nix.py"), "--plugin nix.py: no such file"),
         (("--config", "nix.toml"), "--config nix.toml: cannot be read: No such file"),
         (("--set", "budget.passes=3"), "--set budget: no such stage"),
+        (("--backbone", "nope"), "--backbone nope: timm knows no such model"),
+        (("--backbone", "noisyclean_vit"), "--backbone noisyclean_vit: timm knows no such model"),
     ],
 )
 def test_errors_name_what_was_typed(cli: Run, shapes: Shapes, words: tuple[str, str], said: str) -> None:
-    done = cli("audit", shapes.images, shapes.labels, "--out", shapes.root / "run", *words)
-    assert done.exit_code == 2
-    assert said in done.stderr
-    assert not (shapes.root / "run").exists()
+    for more in ((), ("--dry-run",)):
+        done = cli("audit", shapes.images, shapes.labels, "--out", shapes.root / "run", *words, *more)
+        assert done.exit_code == 2
+        assert said in done.stderr
+        assert "backbone: " not in done.stderr, "the plan is decided already"
+        assert not (shapes.root / "run").exists()

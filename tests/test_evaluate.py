@@ -39,6 +39,17 @@ def test_a_training_is_no_audit(cli: Run, judged: tuple[Shapes, Path]) -> None:
         assert "is a training, not an audit" in refused.stderr
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "review"])
+def test_a_damaged_summary_is_named(cli: Run, judged: tuple[Shapes, Path], tmp_path: Path, verb: str) -> None:
+    shapes, run = judged
+    (run / "summary.json").write_text("x")
+    words = {"evaluate": ("--truth", shapes.truth), "review": (run / "flagged.csv", "--out", tmp_path / "o.csv")}
+    done = cli(verb, run, *words[verb])
+    assert done.exit_code == 3
+    assert f"{run / 'summary.json'}: is no JSON" in done.stderr
+    assert "writes it anew" in done.stderr
+
+
 def test_the_figures_are_what_they_say(cli: Run, judged: tuple[Shapes, Path]) -> None:
     shapes, run = judged
     figures = cli("evaluate", run, "--truth", shapes.truth, "--json").json

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run, Shapes
+from noisyclean.data.demo import write_digits
+from noisyclean.pipeline.demo import RATE
+from tests.conftest import QUICK, Run, Shapes
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,49 @@ def test_a_wrong_place_is_a_usage_error(
     assert file.read_text() == "mine"
 
 
-def test_a_place_that_cannot_be_made_is_the_machines(cli: Run, shapes: Shapes) -> None:
-    refused = cli("audit", shapes.images, shapes.labels, "--out", "/proc/nowhere/run")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no /proc")
+@pytest.mark.parametrize("option", ["--out", "--cache"])
+def test_a_place_that_cannot_be_made_is_the_machines(cli: Run, shapes: Shapes, option: str) -> None:
+    words = (*(() if option == "--out" else ("--out", shapes.root / "run")), option, "/proc/nowhere/run")
+    refused = cli("audit", shapes.images, shapes.labels, *QUICK, *words)
     assert refused.exit_code == 4
+    assert "/proc/nowhere/run" in refused.stderr
     assert "cannot be made here" in refused.stderr
+
+
+@pytest.mark.parametrize("verb", ["audit", "train"])
+@pytest.mark.parametrize("option", ["--cache", "NOISYCLEAN_CACHE_DIR"])
+def test_images_are_never_written_to(
+    cli: Run, shapes: Shapes, monkeypatch: pytest.MonkeyPatch, verb: str, option: str
+) -> None:
+    cache = shapes.images / "cache"
+    words: tuple[object, ...] = (option, cache)
+    if option != "--cache":
+        monkeypatch.setenv(option, str(cache))
+        words = ()
+    refused = cli(verb, shapes.images, shapes.labels, "--out", shapes.root / "run", *words)
+    assert refused.exit_code == 2
+    assert f"{option} {cache}: lies inside IMAGES" in refused.stderr
+    assert not cache.exists()
+    assert not (shapes.root / "run").exists()
+
+
+def test_a_demo_is_written_into_no_other_folder(cli: Run, tmp_path: Path) -> None:
+    mine = tmp_path / "data" / "labels.csv"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    for more in ((), ("--overwrite",)):
+        refused = cli("demo", "--out", tmp_path, *more)
+        assert refused.exit_code == 2
+        assert f"--out {tmp_path}: is not empty and holds no noisyclean demo" in refused.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+    assert mine.read_text() == "mine"
+
+
+def test_a_demo_of_another_seed_is_refused_before_anything_is_written(cli: Run, tmp_path: Path) -> None:
+    write_digits(tmp_path / "data", rate=RATE, seed=0)
+    before = (tmp_path / "data" / "labels.csv").read_bytes()
+    refused = cli("demo", "--out", tmp_path, "--seed", "1")
+    assert refused.exit_code == 2
+    assert "holds a demo of other labels" in refused.stderr
+    assert (tmp_path / "data" / "labels.csv").read_bytes() == before

@@ -122,6 +122,9 @@ def test_writes_every_file_and_learns_the_shapes(trained: Trained, method: str) 
     assert not re.search(r"<(script|link|img|iframe)|@import|url\(http", page)
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1))
+    titles = re.findall(r">([^<>]+)</text>", page)
+    assert set(list(lines[0])[2:5]) <= set(titles), "figures have a panel each"
+    assert "training" not in titles
     scores = read(run / f"train-{method}" / "scores.csv")
     assert [row["image_path"] for row in scores] == shapes.names[:NUM_TRAIN]
     assert all(0 <= float(row["p_mislabeled"]) <= 1 for row in scores)
@@ -175,6 +178,15 @@ def test_a_second_run_does_nothing_and_a_changed_setting_trains_again(cli: Run, 
     changed = train(cli, split, "cross-entropy", "--set", "robust.mixup_alpha=0.5")
     assert "mixup_alpha" in changed.stderr
     assert model.stat().st_mtime_ns != before
+
+
+def test_a_test_table_whose_images_are_not_found_is_named(cli: Run, split: Shapes, tmp_path: Path) -> None:
+    (tmp_path / "te").mkdir()
+    test = write_table(tmp_path / "te" / "labels.csv", [("nowhere/1.png", "disc"), ("nowhere/2.png", "ring")])
+    refused = train(cli, split, "cross-entropy", "--test", test)
+    assert refused.exit_code == 3
+    assert f"--test: {test}: none of the paths is a file" in refused.stderr
+    assert not (split.root / "run").exists()
 
 
 def test_without_a_test_table_it_says_what_the_figure_is(cli: Run, split: Shapes) -> None:
@@ -298,6 +310,7 @@ def test_every_start(cli: Run, split: Shapes) -> None:
         (("--set", "robust.drop_epochs=3"), "must be a list of int"),
         (("--set", "robust.cap_quantile=1.5"), "robust.cap_quantile=1.5: must be above 0 and at most 1"),
         (("--preset", "fast"), "--preset fast: unknown"),
+        (("--backbone", "nope"), "--backbone nope: timm knows no such model"),
         (("--augment", "foo"), "Choose one of auto, natural, grey, oriented, none."),
     ],
 )

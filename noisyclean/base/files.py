@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from noisyclean.base.shortage import shortages_told
-from noisyclean.errors import EnvironmentProblem, UsageError
+from noisyclean.errors import DataError, EnvironmentProblem, UsageError
 
 __all__ = [
     "atomic_path",
@@ -106,8 +106,17 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file written by :func:`write_json`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file written by :func:`write_json`.
+
+    Raises:
+        DataError: It is no JSON, so it was damaged or changed since.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{path}: is no JSON ({error})", hint="Delete it, and the command that made it writes it anew."
+        ) from error
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
@@ -134,11 +143,14 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold a lock file for as long as the block runs; the operating system drops it if the process dies.
 
     Raises:
-        EnvironmentProblem: Another process holds it, or the folder cannot be written.
+        EnvironmentProblem: Another process holds it, or the folder cannot be made or written.
     """
-    with shortages_told(f"{path.parent} cannot be written to"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
+    try:
+        with shortages_told(f"{path.parent} cannot be written to"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+b")
+    except FileNotFoundError as error:
+        raise EnvironmentProblem(f"{path.parent}: cannot be made here", hint="Name a place on a disk.") from error
     with file:
         if not _try_lock(file):
             raise EnvironmentProblem(

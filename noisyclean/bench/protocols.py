@@ -19,7 +19,7 @@ from noisyclean.bench.harness import Contest, interleave
 from noisyclean.bench.limits import Limits
 from noisyclean.bench.table import compare_rows, describe_machine
 from noisyclean.bench.workload import FULL, TINY, Workload, open_workload
-from noisyclean.errors import UsageError
+from noisyclean.errors import DataError, UsageError
 
 __all__ = ["SPEED_ROWS", "bench_speed"]
 
@@ -177,6 +177,6 @@ def _read_table(path: Path) -> dict[str, Any]:
         table: dict[str, Any] = read_json(path)
         if {"rows", "machine"} <= table.keys():
             return table
-    except (OSError, ValueError) as error:
+    except (OSError, DataError) as error:
         raise UsageError(f"--against {path}: cannot be read: {error}", hint=SPEED_TABLE) from error
     raise UsageError(f"--against {path}: is no speed table", hint=SPEED_TABLE)

@@ -13,23 +13,33 @@ from noisyclean.base.files import write_text
 from noisyclean.base.randomness import numpy_generator
 from noisyclean.data.noise import symmetric
 
-__all__ = ["write_digits"]
+__all__ = ["digit_tables", "write_digits"]
 
 NUM_CLASSES = 10
 
 
-def write_digits(folder: Path, *, rate: float, seed: int) -> None:
-    """Write ``images/``, ``labels.csv`` (a share ``rate`` of them wrong) and ``truth.csv`` into ``folder``."""
-    digits = load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    truth_N = digits.target.astype(np.int64)
+def digit_tables(*, rate: float, seed: int) -> dict[str, str]:
+    """The text of ``truth.csv``, the same for every seed, and of ``labels.csv``, a share ``rate`` of them wrong."""
+    truth_N = load_digits().target.astype(np.int64)
     noisy_N = symmetric(truth_N, NUM_CLASSES, rate, including_true=False, generator=numpy_generator(seed, "demo"))
+    names = _names(len(truth_N))
+    return {
+        name: pd.DataFrame({"path": names, "label": label_N}).to_csv(index=False, lineterminator="\n")
+        for name, label_N in (("truth.csv", truth_N), ("labels.csv", noisy_N))
+    }
+
+
+def write_digits(folder: Path, *, rate: float, seed: int) -> None:
+    """Write ``truth.csv`` first, ``labels.csv`` and ``images/`` into ``folder``."""
+    for name, text in digit_tables(rate=rate, seed=seed).items():
+        write_text(folder / name, text)
+    images = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    names = [f"{row:04d}.png" for row in range(len(images))]
-    for name, image_HW in zip(names, images, strict=True):
+    for name, image_HW in zip(_names(len(images)), images, strict=True):
         path = folder / "images" / name
         if not path.exists():
             Image.fromarray(image_HW).save(path)
-    for name, label_N in (("labels.csv", noisy_N), ("truth.csv", truth_N)):
-        table = pd.DataFrame({"path": names, "label": label_N})
-        write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
+
+
+def _names(num: int) -> list[str]:
+    return [f"{row:04d}.png" for row in range(num)]

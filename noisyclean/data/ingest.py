@@ -132,7 +132,7 @@ def read_labels(
     folder = labels.parent if labels is not None else images
     paths = text.frame[columns.image].tolist()
     doubt = GUESSED if options.encoding is None and text.encoding.codec == "cp1252" else ""
-    located = locate(paths, images, folder, row_N=text.row_N, prefix=options.strip_prefix, doubt=doubt)
+    located = locate(paths, images, folder, row_N=text.row_N, prefix=options.strip_prefix, doubt=doubt, table=text.path)
     return _settle(text, columns, located, left_out, _words(options.unlabeled), classes)
 
 
@@ -263,6 +263,8 @@ def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str
     ]
     if text.kind == "folders":
         notes[1] = "labels are the names of the folders"
+    if table.group_N is not None:
+        notes.append(f"groups from column {columns.group!r}: {len(np.unique(table.group_N)):,}")
     merged = facts["num_merged"] - facts["num_conflicts"]
     if merged > 0:
         notes.append(f"{merged:,} rows repeated an image with the same label and were merged")

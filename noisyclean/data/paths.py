@@ -48,6 +48,7 @@ def locate(
     row_N: IntArray,
     prefix: str | None = None,
     doubt: str = "",
+    table: Path | None = None,
 ) -> Located:
     """Find each path relative to IMAGES, else to LABELS' folder, else absolute inside IMAGES.
 
@@ -62,13 +63,14 @@ def locate(
         row_N: Row numbers, for messages.
         prefix: Taken off each path first.
         doubt: What else may be wrong where no path is found; said last.
+        table: Where the paths are from, for messages.
 
     Raises:
         DataError: A path leaves IMAGES, or no base fits; the message names the prefix that would.
         UsageError: No path begins with ``prefix``.
     """
     tried = strip_prefix(paths, prefix) if prefix else paths
-    base, base_words = _choose_base(tried, images, labels_folder, doubt)
+    base, base_words = _choose_base(tried, images, labels_folder, doubt, table)
     guard = _Inside(images)
     names = NameIndex()
     files: list[str] = []
@@ -112,7 +114,9 @@ def _about_missing(paths: Sequence[str], images: Path) -> tuple[str, ...]:
     return (f"{len(paths):,} files are not found; {advice}",) if advice else ()
 
 
-def _choose_base(paths: Sequence[str], images: Path, labels_folder: Path, doubt: str) -> tuple[str, str]:
+def _choose_base(
+    paths: Sequence[str], images: Path, labels_folder: Path, doubt: str, table: Path | None
+) -> tuple[str, str]:
     bases = {f"relative to {images}": images, f"relative to {labels_folder}": labels_folder, "absolute": Path("/")}
     sample = paths[:: max(1, len(paths) // SAMPLE)]
     hits = {
@@ -125,7 +129,8 @@ def _choose_base(paths: Sequence[str], images: Path, labels_folder: Path, doubt:
     if any(names.find(str(images), os.path.normpath(with_slashes(path.strip()))) for path in sample):
         return str(images), f"relative to {images}"
     raise DataError(
-        f"none of the paths is a file, neither in {images} nor beside the table; the first is {shown(paths[0])}",
+        f"{f'{table}: ' if table else ''}none of the paths is a file, neither in {images} nor beside the table; "
+        f"the first is {shown(paths[0])}",
         hint=f"{advise(paths, images)} {doubt}".strip(),
     )
 

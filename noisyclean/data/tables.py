@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,18 @@ Kind = Literal["text", "parquet", "xlsx"]
 SAMPLE = 1_000
 """Cells of a column looked at to see whether they repeat."""
 MAGIC = {b"PAR1": "parquet", b"PK\x03\x04": "zip", b"\xd0\xcf\x11\xe0": "xls", b"\x1f\x8b": "gzip"}
+IMAGE_MAGIC = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG"),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "BMP": re.compile(rb"BM.{4}\0{4}", re.DOTALL),
+    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
+    "WebP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "AVIF or HEIC": re.compile(rb".{4}ftyp(avi|hei|hev|mif|msf)", re.DOTALL),
+    "PGM or PPM": re.compile(rb"P[56]\s+\d+\s+\d+\s"),
+}
+"""How files begin that are images."""
+START_BYTES = 32
 REFUSED = {
     "zip": "is a zip archive or a spreadsheet of another kind than .xlsx",
     "xls": "is a spreadsheet of the old .xls kind",
@@ -102,12 +115,18 @@ def table_kind(path: Path) -> Kind:
         if not stat.S_ISREG(path.stat().st_mode):
             raise DataError(f"{path}: is not a regular file", hint="LABELS is a table of paths and labels.")
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(START_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})", hint="Check the path of the table.") from error
     found = next((name for magic, name in MAGIC.items() if start.startswith(magic)), "text")
     if found == "zip" and path.suffix.lower() in (".xlsx", ".xlsm"):
         return "xlsx"
+    image = next((name for name, magic in IMAGE_MAGIC.items() if magic.match(start)), None)
+    if image is not None:
+        raise DataError(
+            f"{path}: is an image ({image}), not a table of images",
+            hint="Give a table of paths, or the folder of images alone.",
+        )
     if found in REFUSED:
         raise DataError(f"{path}: {REFUSED[found]}", hint="Save it as CSV, .xlsx or Parquet.")
     return "parquet" if found == "parquet" else "text"

@@ -133,7 +133,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         for key in ("architecture", "pretrained_cfg"):
             config[key]
         config["noisyclean"]["pixels"]["size_px"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise DataError(
             f"{path}: lacks {error}, which says how images become the model's input", hint=ADVICE
         ) from error

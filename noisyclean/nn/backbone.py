@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from noisyclean.base.randomness import seed_from
 from noisyclean.errors import UsageError
 
-__all__ = ["classify", "classify_features", "create_backbone", "embed_with", "freeze_a_copy"]
+__all__ = ["classify", "classify_features", "create_backbone", "embed_with", "freeze_a_copy", "require_backbone"]
 
 
 def create_backbone(name: str, *, num_classes: int, seed: int, key: tuple[str | int, ...] = ()) -> nn.Module:
@@ -26,13 +26,22 @@ def create_backbone(name: str, *, num_classes: int, seed: int, key: tuple[str | 
     Raises:
         UsageError: timm knows no such name.
     """
-    if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:5] or timm.list_models("noisyclean_*"))
-        raise UsageError(f"--backbone {name}: timm knows no such model", hint=f"Near it: {near}.")
+    require_backbone(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_from(seed, "init", *key))
         model: nn.Module = timm.create_model(name, pretrained=False, num_classes=num_classes)
     return model.to(memory_format=torch.channels_last)
+
+
+def require_backbone(name: str) -> None:
+    """Refuse a name that timm does not know.
+
+    Raises:
+        UsageError: timm knows no such name.
+    """
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.split('.')[0]}*")[:5] or timm.list_models("noisyclean_*"))
+        raise UsageError(f"--backbone {name}: timm knows no such model", hint=f"Near it: {near}.")
 
 
 def classify(model: nn.Module, x_BIHW: Tensor) -> Tensor:

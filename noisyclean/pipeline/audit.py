@@ -172,7 +172,7 @@ def audit(
         options=options,
         request=request,
         earlier=open_finished(Path(reuse)) if reuse is not None else None,
-        cache=cache_folder(cache),
+        cache=cache_folder(cache, Path(images)),
     )
     with plugins(plugin):
         return _audit(asked, Path(out), dry_run=dry_run, overwrite=overwrite, reporter=reporter)

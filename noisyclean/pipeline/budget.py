@@ -14,7 +14,7 @@ from noisyclean.config import Plan
 from noisyclean.data.ingest import Ingested, select_rows
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.costs import Stopwatch, audit_seconds, learnt_rows, training_seconds
-from noisyclean.pipeline.origin import Origin
+from noisyclean.pipeline.origin import Origin, refuse_unknown_backbone
 from noisyclean.pipeline.plan import PlanRequest, decide_plan, refuse_idle_processes
 from noisyclean.pipeline.training_plan import TrainPlan, decide_train_plan
 from noisyclean.types import BoolArray, LabelTable
@@ -56,8 +56,9 @@ def decide_audit(
         stopwatch: Measures what the parts take, for whoever asks.
 
     Raises:
-        UsageError: Not even ``quick`` fits, or a setting that cannot work.
+        UsageError: Not even ``quick`` fits, an unknown backbone, or a setting that cannot work.
     """
+    refuse_unknown_backbone(request.backbone)
     table = _rows_to_plan_for(ingested.table, ingested.problem_N == "")
 
     def decide(request: PlanRequest) -> Plan:
@@ -100,8 +101,9 @@ def decide_training(
         stopwatch: Measures what the parts take, for whoever asks.
 
     Raises:
-        UsageError: Not even ``quick`` fits, or a setting that cannot work.
+        UsageError: Not even ``quick`` fits, an unknown backbone, or a setting that cannot work.
     """
+    refuse_unknown_backbone(request.backbone)
     table = _rows_to_plan_for(ingested.table, learnt_rows(ingested))
 
     def decide(request: PlanRequest) -> TrainPlan:

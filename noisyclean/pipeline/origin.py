@@ -9,7 +9,15 @@ from noisyclean.base.files import read_json
 from noisyclean.errors import UsageError
 from noisyclean.pipeline.rundir import read_run
 
-__all__ = ["Origin", "native_size_px", "resolve_origin"]
+__all__ = ["OWN_BACKBONES", "Origin", "native_size_px", "refuse_unknown_backbone", "resolve_origin"]
+
+OWN_BACKBONES = frozenset(
+    {
+        *("noisyclean_compact", "noisyclean_compact_64", "noisyclean_preact_resnet18"),
+        *("noisyclean_resnet18", "noisyclean_resnet34", "noisyclean_resnet50"),
+    }
+)
+"""Known without asking timm, whose import takes seconds."""
 
 SPELLINGS = "simclr, scratch, pretrained:NAME, local-dir:PATH or run:RUN"
 
@@ -53,6 +61,19 @@ def resolve_origin(init: str, backbone: str | None) -> Origin:
             f"--backbone {backbone}: --init {init} is a {origin.backbone}", hint="Leave --backbone out, or --init."
         )
     return origin
+
+
+def refuse_unknown_backbone(name: str | None) -> None:
+    """Refuse a ``--backbone`` that nobody knows, before any work.
+
+    Raises:
+        UsageError: It is neither one of ours nor one of timm's.
+    """
+    if name is None or name in OWN_BACKBONES:
+        return
+    from noisyclean.nn import require_backbone
+
+    require_backbone(name)
 
 
 def native_size_px(origin: Origin) -> int | None:

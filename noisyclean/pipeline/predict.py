@@ -123,7 +123,7 @@ def _list(
     reporter.say(f"{text.description}; images from column {name!r}")
     paths = [path for path in text.frame[name] if path.strip()]
     row_N = text.row_N[[bool(path.strip()) for path in text.frame[name]]]
-    return paths, locate(paths, folder, table.parent, row_N=row_N, prefix=prefix)
+    return paths, locate(paths, folder, table.parent, row_N=row_N, prefix=prefix, table=table)
 
 
 def _list_bad(out: Path, bad: list[tuple[str, str]]) -> Path:

@@ -25,7 +25,7 @@ from noisyclean.data.journal import IMAGES, JOURNAL
 from noisyclean.data.known import KnownImages
 from noisyclean.data.store import ImageStore, build_store, open_store
 from noisyclean.errors import DataError
-from noisyclean.pipeline.rundir import RunDir
+from noisyclean.pipeline.rundir import RunDir, refuse_inside
 from noisyclean.pipeline.stage import Stage, run_stage, stage_outputs
 from noisyclean.report.flags import to_csv
 from noisyclean.types import BoolArray, LabelTable, StrArray
@@ -80,16 +80,18 @@ def pixel_mapping(plan: Plan) -> PixelMapping:
     return PixelMapping(size_px=plan.prepare.size_px, policy=plan.prepare.policy, window=window)
 
 
-def cache_folder(asked: str | Path | None) -> Path | None:
+def cache_folder(asked: str | Path | None, images: Path) -> Path | None:
     """Where decoded images are shared between runs: as asked, else ``NOISYCLEAN_CACHE_DIR``, else nowhere.
 
     Raises:
-        UsageError: Nothing can be written there.
+        UsageError: Nothing can be written there, or it lies in IMAGES.
     """
     named = str(asked or os.environ.get("NOISYCLEAN_CACHE_DIR", ""))
     if not named:
         return None
-    refuse_place(Path(named), "--cache" if asked else "NOISYCLEAN_CACHE_DIR", is_folder=True)
+    option = "--cache" if asked else "NOISYCLEAN_CACHE_DIR"
+    refuse_place(Path(named), option, is_folder=True)
+    refuse_inside(images, Path(named), option)
     return Path(named).absolute()
 
 

@@ -14,7 +14,7 @@ from noisyclean.config import read_overrides
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
 from noisyclean.engine.team import gathered, team_size
 from noisyclean.engine.tensorboard import require_tensorboard
-from noisyclean.errors import UsageError
+from noisyclean.errors import DataError, UsageError
 from noisyclean.pipeline.budget import decide_training, parse_budget
 from noisyclean.pipeline.compare import compare_stages, num_trainings
 from noisyclean.pipeline.costs import Stopwatch
@@ -68,7 +68,13 @@ class _Asked:
         """Files of the test table."""
         if self.test is None:
             return []
-        files: list[str] = read_labels(self.images, self.test, self.options).table.file_N.tolist()
+        try:
+            files: list[str] = read_labels(self.images, self.test, self.options).table.file_N.tolist()
+        except DataError as error:
+            where = "Images of --test are looked for as those of LABELS are: in IMAGES, or beside the table."
+            raise DataError(
+                f"--test: {error.message}", hint=f"{error.hint} {where}".strip(), options=error.options
+            ) from error
         return files
 
 
@@ -212,7 +218,7 @@ def train(
         compares=compare,
         tensorboard=tensorboard,
         earlier=open_finished(Path(reuse)) if reuse is not None else None,
-        cache=cache_folder(cache),
+        cache=cache_folder(cache, Path(images)),
     )
     with plugins(plugin):
         return _train(asked, Path(out), dry_run=dry_run, overwrite=overwrite, reporter=reporter)

@@ -43,6 +43,8 @@ __all__ = ["METRICS", "Job", "Trained", "digest", "train_stage"]
 SELECTED = "selected.safetensors"
 RECORD = "record.json"
 METRICS = "metrics.jsonl"
+NAMING = ("training", "epoch")
+"""What a line of it begins with; the rest are figures."""
 Tell = Callable[[list[dict[str, float]]], None]
 """Hears the figures of all epochs so far."""
 
@@ -114,7 +116,6 @@ def train_stage(
     record = read_json(stage.folder / RECORD)
     for note in record["notes"]:
         reporter.say(f"{job.name}: {note}")
-    lines = (stage.folder / METRICS).read_text(encoding="utf-8").splitlines()
     return Trained(
         job=job,
         stage=stage,
@@ -122,7 +123,7 @@ def train_stage(
         nets=[stage.folder / f"net-{index}.safetensors" for index in range(record["num_nets"])],
         selected=stage.folder / SELECTED if record["selected_epoch"] else None,
         record=record,
-        history=[json.loads(line) for line in lines],
+        history=_read_metrics(stage.folder / METRICS),
     )
 
 
@@ -221,9 +222,16 @@ def _net_maker(plan: TrainPlan, num_classes: int, start: Start, runtime: Runtime
 
 def _write_metrics(path: Path, name: str, history: list[dict[str, float]]) -> None:
     lines = [
-        json.dumps({"training": name, "epoch": epoch, **figures}) for epoch, figures in enumerate(history, start=1)
+        json.dumps(dict(zip(NAMING, (name, epoch), strict=True)) | figures)
+        for epoch, figures in enumerate(history, start=1)
     ]
     write_text(path, "".join(line + "\n" for line in lines))
+
+
+def _read_metrics(path: Path) -> list[dict[str, float]]:
+    """The figures of every epoch, and nothing else."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [{key: value for key, value in line.items() if key not in NAMING} for line in lines]
 
 
 def digest(*arrays: np.ndarray | None) -> str:

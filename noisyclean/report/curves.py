@@ -11,6 +11,8 @@ from noisyclean.report.plots import CLEAN, FLAGGED, INK, to_svg
 __all__ = ["learning_curves", "reliability_diagram"]
 
 MOST_PANELS = 6
+FEW_POINTS = 12
+"""Of a curve: so many are also drawn as dots, because a line through one alone is invisible."""
 
 
 def learning_curves(history: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
@@ -20,12 +22,15 @@ def learning_curves(history: Mapping[str, Sequence[Mapping[str, float]]]) -> str
         history: Figures of every epoch, of each training by name; the first is the one that was asked for.
     """
     names = list(dict.fromkeys(name for epochs in history.values() for epoch in epochs for name in epoch))[:MOST_PANELS]
-    figure = Figure(figsize=(9.0, 2.4 * ((len(names) + 2) // 3)), layout="constrained")
-    panels = figure.subplots((len(names) + 2) // 3, 3, squeeze=False).flatten()
+    num_rows = max(1, (len(names) + 2) // 3)
+    figure = Figure(figsize=(9.0, 2.4 * num_rows), layout="constrained")
+    panels = figure.subplots(num_rows, 3, squeeze=False).flatten()
     for name, axes in zip(names, panels, strict=False):
         for training, epochs in history.items():
             points = [(epoch, figures[name]) for epoch, figures in enumerate(epochs, start=1) if name in figures]
-            axes.plot([x for x, _ in points], [y for _, y in points], label=training, linewidth=1.4)
+            marker = "o" if len(points) <= FEW_POINTS else ""
+            xs, ys = [x for x, _ in points], [y for _, y in points]
+            axes.plot(xs, ys, label=training, linewidth=1.4, marker=marker, markersize=3)
         axes.set(title=name, xlabel="epoch")
     for axes in panels[len(names) :]:
         axes.set_axis_off()

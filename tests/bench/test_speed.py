@@ -57,6 +57,9 @@ def test_unknown_rows_folders_and_tables_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UsageError, match="no speed table"):
         protocols.bench_speed(against=tmp_path / "other.json")
+    (tmp_path / "other.json").write_text("x", encoding="utf-8")
+    with pytest.raises(UsageError, match="cannot be read"):
+        protocols.bench_speed(against=tmp_path / "other.json")
 
 
 @pytest.mark.slow

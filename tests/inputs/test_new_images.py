@@ -339,7 +339,7 @@ def broken_model(run: Path, folder: Path, what: str) -> Path:
     [
         ("weights", "model.safetensors: cannot be read"),
         ("gone", "is no model folder"),
-        ("json", "config.json: lacks"),
+        ("json", "config.json: is no JSON"),
         ("classes", "has 2 class names for 3 classes"),
         ("pixels", "how images become the model's input"),
         ("architecture", "weights and config.json do not fit"),

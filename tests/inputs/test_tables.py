@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from noisyclean.base.files import read_json
 from tests.inputs.conftest import LABELS, NAMES, Case, rows_of
@@ -430,3 +431,13 @@ def test_one_group_of_all_images_is_refused(case: Case) -> None:
     done = case.audit(case.table(rows), "--group-column", "patient")
     assert done.exit_code == 3
     assert "column 'patient': all 12 images are one group" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
+def test_a_picture_is_no_table(case: Case, kind: str) -> None:
+    picture = case.root / "labels.csv"
+    Image.new("RGB", (8, 8)).save(picture, kind)
+    done = case.check(picture)
+    assert done.exit_code == 3
+    assert f"{picture}: is an image (" in done.stderr
+    assert "--encoding" not in done.stderr

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from noisyclean.nn.backbone import classify_features
 from noisyclean.nn.foreign import read_checkpoint, renamed_for
 from noisyclean.nn.pooled import PooledClassifier
 from noisyclean.nn.weights import load_encoder
+from noisyclean.pipeline.origin import OWN_BACKBONES
 
 ours = pytest.mark.parametrize("name", timm.list_models("noisyclean_*"))
 
@@ -28,6 +31,15 @@ def test_every_net_of_ours_keeps_timms_conventions(name: str) -> None:
     assert torch.allclose(classify_features(net, h), net(x), atol=1e-5)
     net.reset_classifier(7)  # type: ignore[operator]
     assert net(x).shape == (2, 7)
+
+
+def test_names_of_ours_are_known_without_timm() -> None:
+    assert set(timm.list_models("noisyclean_*")) == OWN_BACKBONES
+    code = (
+        "import sys; from noisyclean.pipeline.origin import refuse_unknown_backbone as ask; "
+        "ask('noisyclean_resnet18'); ask(None); assert 'timm' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_pre_activation_resnet_18_has_its_published_size() -> None:
