@@ -48,9 +48,18 @@ def _about_conflicts(table: LabelTable, text: TextTable, image_R: IntArray) -> l
 
 
 def _about_spellings(classes: tuple[str, ...]) -> list[str]:
-    folded = pd.Series([name.casefold() for name in classes])
-    twins = [name for name, double in zip(classes, folded.duplicated(keep=False), strict=True) if double]
-    return [f"classes that differ in case only are kept apart: {', '.join(twins[:SHOWN])}"] if twins else []
+    """Names that a reader takes for one: of one spelling but for case, or of one number, as ``5`` and ``05``."""
+    names = pd.Series(classes, dtype=object)
+    numbers = pd.to_numeric(names, errors="coerce")
+    alike = {
+        "differ in case only": names.str.casefold().duplicated(keep=False),
+        "are the same number": numbers.duplicated(keep=False) & numbers.notna(),
+    }
+    return [
+        f"classes that {how} are kept apart: {', '.join(names[twins][:SHOWN])}"
+        for how, twins in alike.items()
+        if twins.any()
+    ]
 
 
 def _about_several_labels(classes: tuple[str, ...]) -> list[str]:

@@ -85,9 +85,11 @@ def locate(
                 file, stamp = other, stamp_of(other)
                 num_respelled += 1
         if not guard.contains(file):
+            is_there = os.path.exists(file)
             raise DataError(
-                f"row {row_N[row]}: {shown(paths[row])} leaves the images folder {images}",
-                hint=("" if os.path.exists(file) else advise_prefix(tried, images))
+                f"row {row_N[row]}: {shown(paths[row])} leaves the images folder {images}"
+                f"{f': it is {os.path.realpath(file)}' if is_there else ''}",
+                hint=("" if is_there else advise_prefix(tried, images))
                 or "Every image must lie inside IMAGES, links included: give the folder that holds all of them.",
             )
         files.append(file)

@@ -276,6 +276,7 @@ def test_a_link_out_of_images_is_refused(case: Case) -> None:
     done = case.check(case.table(PLAIN))
     assert done.exit_code == 3
     assert "row 2: '00.png' leaves the images folder" in done.stderr
+    assert f": it is {outside.resolve()}" in done.stderr
 
 
 def test_equal_rows_are_merged(case: Case) -> None:
@@ -382,6 +383,8 @@ def test_a_missing_table_or_folder(case: Case) -> None:
 def test_odd_choices_are_pointed_out(case: Case) -> None:
     done = case.check(case.table(PLAIN.replace("cat", "Dog", 3).replace("cat", "DOG")))
     assert "classes that differ in case only are kept apart: DOG, Dog, dog" in done.stderr
+    done = case.check(case.table(PLAIN.replace("cat", "05", 3).replace("cat", "5").replace("dog", "nan")))
+    assert "classes that are the same number are kept apart: 05, 5" in done.stderr
     doubled = case.check(case.table(PLAIN.replace("path,label", "path,label,label").replace("g\n", "g,x\n")))
     assert "column 'label' is there more than once: the first is used" in doubled.stderr
 
