@@ -9,7 +9,7 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import average_precision_score
 
-from noisyclean.detect.fuse import fuse
+from noisyclean.detect.fuse import _reasons, fuse
 from noisyclean.detect.judge import fair_opinion
 from noisyclean.errors import UsageError
 from noisyclean.ops.pooling import HALF_BELIEVED, balance_classes, margins, plausible_shares
@@ -159,3 +159,13 @@ def test_memorised_labels_are_noticed_where_images_were_held_out() -> None:
     assert any("memorised" in note for note in stats.notes)
     honest = fuse(dataclasses.replace(evidence, held_out_N=held), {}, classes=CLASSES)
     assert honest.notes == ()
+
+
+def test_a_reason_says_which_class_is_likelier() -> None:
+    p_NC = np.array([[0.2, 0.8], [0.6, 0.4], [0.9, 0.1]])
+    reasons = _reasons(p_NC, np.zeros(3, np.int64), np.array([True, True, False]), np.ones(3, np.int64), ("cat", "dog"))
+    assert reasons.tolist() == [
+        "looks like dog (80%) rather than cat (20%)",
+        "looks less like cat (60%) than others labelled so; next is dog (40%)",
+        "",
+    ]
