@@ -61,6 +61,13 @@ def test_a_place_that_cannot_be_made_is_the_machines(cli: Run, shapes: Shapes, o
     assert "cannot be made here" in refused.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no /proc")
+def test_a_file_that_has_no_place_is_the_machines_fault_too(cli: Run, shapes: Shapes) -> None:
+    refused = cli("corrupt", shapes.labels, "--rate", "0.1", "--out", "/proc/nowhere/labels.csv")
+    assert refused.exit_code == 4
+    assert "/proc/nowhere: cannot be made here" in refused.stderr
+
+
 @pytest.mark.parametrize("verb", ["audit", "train"])
 @pytest.mark.parametrize("option", ["--cache", "NOISYCLEAN_CACHE_DIR"])
 def test_images_are_never_written_to(

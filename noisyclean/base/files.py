@@ -21,6 +21,7 @@ __all__ = [
     "atomic_path",
     "exclusive_lock",
     "fingerprint",
+    "made_here",
     "read_json",
     "refuse_place",
     "sha256_file",
@@ -54,15 +55,31 @@ def refuse_place(path: Path, option: str = "--out", *, is_folder: bool = False) 
 
 
 @contextmanager
+def made_here(named: str) -> Iterator[None]:
+    """Say what the place is where the system makes no folder, as under ``/proc``.
+
+    Args:
+        named: The place, as the user knows it.
+
+    Raises:
+        EnvironmentProblem: The folder cannot be made.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise EnvironmentProblem(f"{named}: cannot be made here", hint="Name a place on a disk.") from error
+
+
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success flush it to disk and rename it over ``path``.
 
     The file is private to the user. A full disk leaves the old file as it was.
 
     Raises:
-        EnvironmentProblem: The disk is full, or the folder cannot be written.
+        EnvironmentProblem: The disk is full, or the folder cannot be made or written.
     """
-    with shortages_told(f"{path} was not written"):
+    with made_here(str(path.parent)), shortages_told(f"{path} was not written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
@@ -145,12 +162,9 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     Raises:
         EnvironmentProblem: Another process holds it, or the folder cannot be made or written.
     """
-    try:
-        with shortages_told(f"{path.parent} cannot be written to"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+b")
-    except FileNotFoundError as error:
-        raise EnvironmentProblem(f"{path.parent}: cannot be made here", hint="Name a place on a disk.") from error
+    with made_here(str(path.parent)), shortages_told(f"{path.parent} cannot be written to"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b")
     with file:
         if not _try_lock(file):
             raise EnvironmentProblem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from noisyclean.data.noise import symmetric
 __all__ = ["digit_tables", "write_digits"]
 
 NUM_CLASSES = 10
+_digits = functools.cache(load_digits)
 
 
 def digit_tables(*, rate: float, seed: int) -> dict[str, str]:
     """The text of ``truth.csv``, the same for every seed, and of ``labels.csv``, a share ``rate`` of them wrong."""
-    truth_N = load_digits().target.astype(np.int64)
+    truth_N = _digits().target.astype(np.int64)
     noisy_N = symmetric(truth_N, NUM_CLASSES, rate, including_true=False, generator=numpy_generator(seed, "demo"))
     names = _names(len(truth_N))
     return {
@@ -33,7 +35,7 @@ def write_digits(folder: Path, *, rate: float, seed: int) -> None:
     """Write ``truth.csv`` first, ``labels.csv`` and ``images/`` into ``folder``."""
     for name, text in digit_tables(rate=rate, seed=seed).items():
         write_text(folder / name, text)
-    images = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
+    images = np.rint(_digits().images * (255 / 16)).astype(np.uint8)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for name, image_HW in zip(_names(len(images)), images, strict=True):
         path = folder / "images" / name

@@ -7,7 +7,7 @@ import torch
 
 from noisyclean.detect.outside import ask_outside
 from noisyclean.errors import DataError, UsageError
-from noisyclean.ops.chance import fits_beyond_chance
+from noisyclean.ops.chance import LEAST_LABELS, fits_beyond_chance
 from noisyclean.ops.pooling import margins
 from noisyclean.types import Evidence, FloatArray, IntArray
 
@@ -17,8 +17,6 @@ SMALLEST = 1e-6
 """Added to probabilities: a model that counts votes writes zeros it does not mean."""
 MOST_OFF = 0.02
 """By how much a row of probabilities may miss a sum of 1, as float16 does."""
-FEW = 12
-"""Labels below which no agreement is more than chance."""
 SHOWN = 8
 """Class names listed in a message."""
 
@@ -136,7 +134,7 @@ def _require_fit(name: str, log_p_NC: FloatArray, label_N: IntArray, hint: str) 
     if fits_beyond_chance(log_p_NC, label_N):
         return
     share, num = float(np.mean(log_p_NC.argmax(axis=1) == label_N)), len(label_N)
-    why = f"{num} labels are too few to tell" if num < FEW else "its rows seem to be in another order"
+    why = f"{num} labels are too few to tell" if num < LEAST_LABELS else "its rows seem to be in another order"
     raise DataError(f"{name}: agrees with {share:.1%} of the labels, no more than chance; {why}", hint=hint)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from noisyclean.detect.calibrate import calibrate
 from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
 from noisyclean.errors import UsageError
-from noisyclean.ops.agreement import Z95
+from noisyclean.ops.agreement import Z95, share_error
 from noisyclean.ops.bells import fit_bells
 from noisyclean.ops.pooling import HALF_BELIEVED, balance_classes, margins, plausible_shares, pool_opinions
 from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray
@@ -133,8 +133,8 @@ def _most_wrong(log_p_NC: FloatArray, evidence: Evidence) -> float:
     """The largest noise rate to be believed, in view of opinions as they come; of images no net has learnt, if any."""
     held_N = _held_out(evidence)
     asked_N = held_N if held_N.any() else ~held_N
-    contradicted, num = float(np.mean(log_p_NC[asked_N].argmax(axis=1) != evidence.label_N[asked_N])), asked_N.sum()
-    return MOST_TIMES * contradicted + Z95 * float(np.sqrt(max(contradicted * (1 - contradicted), 1 / num) / num))
+    contradicted = float(np.mean(log_p_NC[asked_N].argmax(axis=1) != evidence.label_N[asked_N]))
+    return MOST_TIMES * contradicted + Z95 * share_error(contradicted, int(asked_N.sum()))
 
 
 def _distance(judged: Judged, label_N: IntArray) -> float:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from noisyclean.ops.agreement import Z95, triangulate
+from noisyclean.ops.agreement import Z95, share_error, triangulate
 from noisyclean.ops.bells import fit_bells
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
@@ -116,7 +116,7 @@ def count_if_apart(estimate: RateEstimate, score_N: FloatArray) -> RateEstimate:
     """
     bells = fit_bells(score_N, share=estimate.rate, is_share_free=True)
     trust = float(np.clip((bells.distance - APART) / (FAR_APART - APART), 0, 1))
-    sampling = Z95 * np.sqrt(max(bells.share * (1 - bells.share), 1 / len(score_N)) / len(score_N))
+    sampling = Z95 * share_error(bells.share, len(score_N))
     return RateEstimate(
         rate=estimate.rate + trust * (bells.share - estimate.rate),
         low=estimate.low + trust * (max(0.0, bells.share - sampling) - estimate.low),

@@ -7,7 +7,7 @@ import numpy as np
 from noisyclean.ops.chance import chance_agreement
 from noisyclean.types import BoolArray, IntArray
 
-__all__ = ["Z95", "kappa", "triangulate"]
+__all__ = ["Z95", "kappa", "share_error", "triangulate"]
 
 Z95 = 1.96
 """Half a 95 % interval, in standard errors."""
@@ -28,8 +28,12 @@ def kappa(first_N: IntArray, second_N: IntArray, num_classes: int) -> tuple[floa
     if chance >= 1:
         return 0.0, np.inf
     agree = float(np.mean(first_N == second_N))
-    error = np.sqrt(max(agree * (1 - agree), 1 / len(first_N)) / len(first_N))
-    return (agree - chance) / (1 - chance), float(error / (1 - chance))
+    return (agree - chance) / (1 - chance), share_error(agree, len(first_N)) / (1 - chance)
+
+
+def share_error(share: float, num: int) -> float:
+    """Standard error of a share of ``num`` samples; where it is 0 or 1, about that of one sample in ``num``."""
+    return float(np.sqrt(max(share * (1 - share), 1 / num) / num))
 
 
 def triangulate(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from noisyclean.types import FloatArray, IntArray
 
-__all__ = ["chance_agreement", "deviations_above_chance", "fits_beyond_chance"]
+__all__ = ["LEAST_LABELS", "chance_agreement", "deviations_above_chance", "fits_beyond_chance"]
 
 SURELY = 3.09
 """Standard deviations that one order in a thousand passes by chance."""
+LEAST_LABELS = 1 + math.ceil(SURELY**2)
+"""Labels below which nothing does: no order of N is more than ``sqrt(N - 1)`` above the mean of all."""
 
 
 def chance_agreement(first_N: IntArray, second_N: IntArray, num_classes: int) -> float:
@@ -25,7 +29,7 @@ def fits_beyond_chance(log_p_NC: FloatArray, label_N: IntArray) -> bool:
 
     Args:
         log_p_NC: Log-probabilities, finite.
-        label_N: Class indices; fewer than a dozen are too few for any opinion.
+        label_N: Class indices; fewer than :data:`LEAST_LABELS` are too few for any opinion.
     """
     return deviations_above_chance(log_p_NC, label_N) > SURELY
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisyclean.base.files import exclusive_lock, read_json, refuse_place, sha256_file, write_json
+from noisyclean.base.files import exclusive_lock, made_here, read_json, refuse_place, sha256_file, write_json
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.shortage import shortages_told
-from noisyclean.errors import EnvironmentProblem, UsageError
+from noisyclean.errors import UsageError
 from noisyclean.pipeline.trail import TRAIL, WRITTEN
 
 __all__ = ["EDITABLE", "FLAGGED", "RunDir", "open_run", "read_run", "refuse_inside", "refuse_own"]
@@ -123,11 +123,8 @@ def open_run(root: Path, *, overwrite: bool = False, reporter: Reporter | None =
     if root.exists() and not is_run and any(root.iterdir()):
         raise UsageError(f"--out {root}: is not empty and holds no noisyclean run", hint="Give a new directory.")
     was_there, was_empty = root.exists(), not is_run
-    try:
-        with shortages_told(f"--out {root}"):
-            root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except FileNotFoundError as error:
-        raise EnvironmentProblem(f"--out {root}: cannot be made here", hint="Name a place on a disk.") from error
+    with made_here(f"--out {root}"), shortages_told(f"--out {root}"):
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with exclusive_lock(root / LOCK):
             if overwrite:

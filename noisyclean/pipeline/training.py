@@ -43,8 +43,8 @@ __all__ = ["METRICS", "Job", "Trained", "digest", "train_stage"]
 SELECTED = "selected.safetensors"
 RECORD = "record.json"
 METRICS = "metrics.jsonl"
-NAMING = ("training", "epoch")
-"""What a line of it begins with; the rest are figures."""
+TRAINING, EPOCH = "training", "epoch"
+"""Names in each of its lines of what the figures beside them are of."""
 Tell = Callable[[list[dict[str, float]]], None]
 """Hears the figures of all epochs so far."""
 
@@ -221,17 +221,14 @@ def _net_maker(plan: TrainPlan, num_classes: int, start: Start, runtime: Runtime
 
 
 def _write_metrics(path: Path, name: str, history: list[dict[str, float]]) -> None:
-    lines = [
-        json.dumps(dict(zip(NAMING, (name, epoch), strict=True)) | figures)
-        for epoch, figures in enumerate(history, start=1)
-    ]
+    lines = [json.dumps({TRAINING: name, EPOCH: epoch, **figures}) for epoch, figures in enumerate(history, start=1)]
     write_text(path, "".join(line + "\n" for line in lines))
 
 
 def _read_metrics(path: Path) -> list[dict[str, float]]:
     """The figures of every epoch, and nothing else."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [{key: value for key, value in line.items() if key not in NAMING} for line in lines]
+    return [{key: value for key, value in line.items() if key not in (TRAINING, EPOCH)} for line in lines]
 
 
 def digest(*arrays: np.ndarray | None) -> str:

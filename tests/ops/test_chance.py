@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from noisyclean.ops.chance import deviations_above_chance, fits_beyond_chance
+from noisyclean.ops.chance import LEAST_LABELS, deviations_above_chance, fits_beyond_chance
 from noisyclean.types import FloatArray, IntArray
 
 
@@ -61,3 +61,9 @@ def test_a_dozen_perfect_answers_are_enough_and_half_a_dozen_are_not() -> None:
     label = np.asarray([0, 1] * 6)
     assert fits_beyond_chance(opinion_on(label, 2), label)
     assert not fits_beyond_chance(opinion_on(label[:6], 2), label[:6])
+
+
+@pytest.mark.parametrize("num", [LEAST_LABELS - 1, LEAST_LABELS])
+def test_from_how_many_labels_on_a_perfect_answer_is_enough(num: int) -> None:
+    label = np.arange(num) % 2
+    assert fits_beyond_chance(opinion_on(label, 2), label) == (num == LEAST_LABELS)
