@@ -41,7 +41,7 @@ def checks(data: Path, out: Path, device: str, is_tiny: bool) -> list[Check]:
     small = ("--images", "400", "--backbone", "noisyclean_compact") if is_tiny else ()
     few = ("--tiny",) if is_tiny else ()
     bench = ("noisyclean/bench/simclr.py", images, *on)
-    tests = ("-m", "pytest", "-q", "-m", "gpu", "tests/engine")
+    tests = ("-m", "pytest", "-q", "-o", "addopts=", "-m", "gpu", "tests/engine")
 
     def pretraining(name: str, epochs: str, settings: tuple[str, ...], wanted: str) -> Check:
         sets = [word for setting in settings for word in ("--set", setting)]

@@ -20,6 +20,17 @@ from noisyclean.data.shapes import SHAPES, draw_shape
 CLASSES = SHAPES
 
 
+def _keep_to_one_core() -> None:
+    """Each worker of a parallel run has a core to itself: on shared ones their threads would wait for each other."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
+
+_keep_to_one_core()
+
+
 @dataclass(frozen=True)
 class Result:
     """How a command ended."""

@@ -299,7 +299,7 @@ def test_every_verb_ends_with_the_next_command(cli: Run, audited: tuple[Shapes, 
 
 def start(shapes: Shapes, out: Path) -> subprocess.Popen[bytes]:
     words = ["audit", str(shapes.images), str(shapes.labels), "--out", str(out), *QUICK]
-    words += ["--set", "probe.epochs=30", "--set", "probe.num_nets=2"]
+    words += ["--set", "probe.epochs=15", "--set", "probe.num_nets=2"]
     environment = {**os.environ, "NOISYCLEAN_CHECKPOINT_S": "0.2"}
     return subprocess.Popen([sys.executable, "-m", "noisyclean", *words], env=environment, stderr=subprocess.DEVNULL)
 

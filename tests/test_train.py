@@ -45,6 +45,9 @@ QUICK = ("--preset", "quick", "--augment", "natural", "--device", "cpu")
 SETTINGS = {"epochs": 12, "batch": 12, "plus_epochs": 3, "memory_per_class": 20}
 NUM_TRAIN = 180
 
+FEW = ("--set", "robust.epochs=2")
+"""For a training of which nothing is to be learnt."""
+
 Trained = Callable[[str], tuple[Shapes, Path]]
 
 
@@ -168,14 +171,14 @@ def test_signals_of_the_training_are_columns_of_its_scores(trained: Trained) -> 
 
 
 def test_a_second_run_does_nothing_and_a_changed_setting_trains_again(cli: Run, split: Shapes) -> None:
-    first = train(cli, split, "cross-entropy", "--test", split.root / "test.csv")
+    first = train(cli, split, "cross-entropy", *FEW, "--test", split.root / "test.csv")
     model = split.root / "run" / "model" / "model.safetensors"
     before = model.stat().st_mtime_ns
-    again = train(cli, split, "cross-entropy", "--test", split.root / "test.csv", "--json")
+    again = train(cli, split, "cross-entropy", *FEW, "--test", split.root / "test.csv", "--json")
     assert first.exit_code == again.exit_code == 0
     assert model.stat().st_mtime_ns == before
     assert again.json == read_json(split.root / "run" / "summary.json")
-    changed = train(cli, split, "cross-entropy", "--set", "robust.mixup_alpha=0.5")
+    changed = train(cli, split, "cross-entropy", *FEW, "--set", "robust.mixup_alpha=0.5")
     assert "mixup_alpha" in changed.stderr
     assert model.stat().st_mtime_ns != before
 
@@ -190,10 +193,10 @@ def test_a_test_table_whose_images_are_not_found_is_named(cli: Run, split: Shape
 
 
 def test_without_a_test_table_it_says_what_the_figure_is(cli: Run, split: Shapes) -> None:
-    done = train(cli, split, "cross-entropy", "--json")
+    done = train(cli, split, "cross-entropy", *FEW, "--json")
     assert done.json["test_accuracy"] is None
     assert "held-out labels, which are as noisy" in done.json["verdict"]
-    nothing = train(cli, split, "cross-entropy", "--set", "holdout.share=0", "--json")
+    nothing = train(cli, split, "cross-entropy", *FEW, "--set", "holdout.share=0", "--json")
     assert "nothing was held out" in nothing.json["verdict"]
     assert nothing.json["held_out"] is None
 
@@ -215,7 +218,7 @@ def test_nothing_is_learnt_from_rows_that_are_tested_on(cli: Run, split: Shapes)
     true = list(zip(split.names, split.true, strict=True))
     (split.images / "copy.png").write_bytes((split.images / split.names[9]).read_bytes())
     write_table(split.root / "leaky.csv", [*true[:5], ("copy.png", split.true[9]), *true[NUM_TRAIN:]])
-    done = train(cli, split, "cross-entropy", "--test", split.root / "leaky.csv", "--json")
+    done = train(cli, split, "cross-entropy", *FEW, "--test", split.root / "leaky.csv", "--json")
     assert "5 rows are listed in leaky.csv too: they are tested on, not learnt from" in done.stderr
     assert "1 images are also trained on" in done.stderr
     assert done.json["test"]["num_images"] == 95
@@ -256,7 +259,7 @@ def test_test_classes_that_are_not_trained_on_count_as_errors(cli: Run, split: S
     write_table(split.root / "strange.csv", [("000.png", "star"), *rows[NUM_TRAIN:]])
     (split.images / "900.png").write_bytes((split.images / "200.png").read_bytes()[:-1] + b"x")
     write_table(split.root / "strange.csv", [(split.names[200], "star"), *rows[NUM_TRAIN:200], *rows[201:]])
-    done = train(cli, split, "cross-entropy", "--test", split.root / "strange.csv", "--json")
+    done = train(cli, split, "cross-entropy", *FEW, "--test", split.root / "strange.csv", "--json")
     assert "of classes that are not trained on, 'star' among them" in done.stderr
     assert done.json["test_accuracy"] <= 89 / 90
 
@@ -267,7 +270,7 @@ def test_a_split_column_keeps_test_and_validation_out_of_the_training(cli: Run, 
     write_table(
         split.labels, [(*row, part) for row, part in zip(names, parts, strict=True)], ("path", "label", "split")
     )
-    done = train(cli, split, "cross-entropy", "--json")
+    done = train(cli, split, "cross-entropy", *FEW, "--json")
     assert done.json["test"]["num_images"] == 60
     assert done.json["held_out"]["num_images"] == 30
     with np.load(split.root / "run" / "train-cross-entropy" / "evidence.npz") as arrays:
@@ -279,21 +282,20 @@ def test_a_split_column_keeps_test_and_validation_out_of_the_training(cli: Run, 
 
 
 def test_every_start(cli: Run, split: Shapes) -> None:
-    common = ("--set", "robust.epochs=2")
-    first = train(cli, split, "cross-entropy", *common, "--set", "simclr.epochs=1", "--set", "simclr.batch=32", out="a")
+    first = train(cli, split, "cross-entropy", *FEW, "--set", "simclr.epochs=1", "--set", "simclr.batch=32", out="a")
     assert first.exit_code == 0
     pretrained = split.root / "a" / "pretrain" / "backbone.safetensors"
     assert pretrained.exists()
-    reused = train(cli, split, "cross-entropy", *common, "--init", f"run:{split.root / 'a'}", out="b")
+    reused = train(cli, split, "cross-entropy", *FEW, "--init", f"run:{split.root / 'a'}", out="b")
     assert "the pre-training of" in reused.stderr
     started = load_file(split.root / "b" / "start" / "backbone.safetensors")
     assert all(torch.equal(value, started[name]) for name, value in load_file(pretrained).items())
     model = split.root / "a" / "model"
-    assert train(cli, split, "cross-entropy", *common, "--init", f"local-dir:{model}", out="c").exit_code == 0
-    assert train(cli, split, "cross-entropy", *common, "--init", "scratch", out="d").exit_code == 0
+    assert train(cli, split, "cross-entropy", *FEW, "--init", f"local-dir:{model}", out="c").exit_code == 0
+    assert train(cli, split, "cross-entropy", *FEW, "--init", "scratch", out="d").exit_code == 0
     assert (
         "has no pre-training"
-        in train(cli, split, "cross-entropy", *common, "--init", f"run:{split.root / 'd'}", out="e").stderr
+        in train(cli, split, "cross-entropy", *FEW, "--init", f"run:{split.root / 'd'}", out="e").stderr
     )
 
 
@@ -330,7 +332,7 @@ def test_weights_of_another_architecture_are_refused(cli: Run, split: Shapes) ->
 
 
 def test_compare_judges_on_the_test_images_and_else_says_it_cannot(cli: Run, split: Shapes) -> None:
-    budget = ("--compare", "--set", "budget.passes=24", "--json")
+    budget = ("--compare", "--set", "budget.passes=8", "--json")
     done = train(cli, split, "elr-plus", *budget, "--test", split.root / "test.csv")
     compared = done.json["comparison"]
     assert {row["name"] for row in compared["rows"]} == {
@@ -444,7 +446,7 @@ def test_curves_for_tensorboard(cli: Run, split: Shapes) -> None:
 
 def start(shapes: Shapes, out: Path) -> subprocess.Popen[bytes]:
     words = ["train", str(shapes.images), str(shapes.labels), "--out", str(out), "--method", "dividemix", *QUICK]
-    words += ["--set", "robust.epochs=16", "--set", "robust.batch=16", "--set", "robust.num_nets=2"]
+    words += ["--set", "robust.epochs=10", "--set", "robust.batch=16", "--set", "robust.num_nets=2"]
     environment = {**os.environ, "NOISYCLEAN_CHECKPOINT_S": "0.2"}
     return subprocess.Popen([sys.executable, "-m", "noisyclean", *words], env=environment, stderr=subprocess.DEVNULL)
 

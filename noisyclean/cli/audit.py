@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table, same_command
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_line, print_table, same_command
 
 __all__ = ["audit", "show_audit"]
 
@@ -94,7 +94,7 @@ def audit(
     else:
         show_audit(summary)
         flagged = read_run(out).flagged()
-        console.print(f"open {out / 'report.html'} to review, or {flagged} in a spreadsheet", markup=False)
+        print_line(f"open {out / 'report.html'} to review, or {flagged} in a spreadsheet")
         next_command("noisyclean", "review", out, flagged, "--out", "labels.cleaned.csv")
     if as_json:
         print_json(summary)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+from noisyclean.cli.render import Terminal, next_command, print_json, print_line, print_table
 
 __all__ = ["speed", "training"]
 
@@ -68,7 +68,7 @@ def speed(
     )
     print_table("speed: ours / peer", [(row["name"], _words(row)) for row in table["rows"]])
     if plot is not None:
-        console.print(f"drawn: {draw_rows(table, plot)}", markup=False)
+        print_line(f"drawn: {draw_rows(table, plot)}")
     next_command("noisyclean", "doctor")
     if as_json:
         print_json(table)
@@ -110,7 +110,7 @@ def training(
         device=device,
         reporter=Terminal(),
     )
-    console.print(result["table"], markup=False, soft_wrap=True)
+    print_line(result["table"])
     next_command("noisyclean", "train", "IMAGES", "LABELS.csv", "--out", "RUN", "--preset", preset)
     if as_json:
         print_json(result)

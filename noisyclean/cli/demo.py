@@ -10,7 +10,7 @@ import typer
 from noisyclean.cli import options
 from noisyclean.cli.audit import show_audit
 from noisyclean.cli.evaluate import show_figures
-from noisyclean.cli.render import Terminal, console, next_command, print_json
+from noisyclean.cli.render import Terminal, next_command, print_json, print_line
 
 __all__ = ["demo"]
 
@@ -27,7 +27,7 @@ def demo(
     result = run_demo(out=out, seed=seed, overwrite=overwrite, reporter=Terminal())
     show_audit(result["audit"])
     show_figures(result["evaluate"])
-    console.print(f"open {out / 'run' / 'report.html'} to see them", markup=False)
+    print_line(f"open {out / 'run' / 'report.html'} to see them")
     next_command("noisyclean", "audit", "IMAGES", "LABELS.csv", "--out", "RUN")
     if as_json:
         print_json(result)

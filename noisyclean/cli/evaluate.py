@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+from noisyclean.cli.render import Terminal, next_command, print_json, print_line, print_table
 
 __all__ = ["evaluate", "show_figures"]
 
@@ -26,7 +26,7 @@ def evaluate(
     figures = run_evaluate(run, truth=truth, plots=plots, reporter=Terminal())
     show_figures(figures)
     if plots:
-        console.print(f"open {figures['plots']} to see the pictures", markup=False, soft_wrap=True)
+        print_line(f"open {figures['plots']} to see the pictures")
     next_command("noisyclean", "list")
     if as_json:
         print_json(figures)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json
+from noisyclean.cli.render import Terminal, next_command, print_json, print_line
 
 __all__ = ["export"]
 
@@ -46,10 +46,10 @@ def export(
     result = run_export(run, to=to, out=out, overwrite=overwrite, reporter=Terminal())
     path = result["path"]
     if to in RETURNED:
-        console.print(f"{path}: {result['num_images']:,} flagged images", markup=False, soft_wrap=True)
+        print_line(f"{path}: {result['num_images']:,} flagged images")
         next_command("noisyclean", "review", run, RETURNED[to] or path, "--out", "labels.cleaned.csv")
     else:
-        console.print(f"{path}: logits equal torch's within {result['largest_difference']:.1g}", markup=False)
+        print_line(f"{path}: logits equal torch's within {result['largest_difference']:.1g}")
         next_command("noisyclean", "predict", run, "IMAGES", "--out", "predictions.csv")
     if as_json:
         print_json(result)

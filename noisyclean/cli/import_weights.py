@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import console, next_command, print_json
+from noisyclean.cli.render import next_command, print_json, print_line
 
 __all__ = ["import_weights"]
 
@@ -30,7 +30,7 @@ def import_weights(
     from noisyclean.pipeline.import_weights import import_weights as run_import
 
     result = run_import(checkpoint, to=to, backbone=backbone, size=size)
-    console.print(f"{result['architecture']}: {result['matched']:.1%} of its weights found", markup=False)
+    print_line(f"{result['architecture']}: {result['matched']:.1%} of its weights found")
     next_command("noisyclean", "train", "IMAGES", "LABELS.csv", "--out", "RUN", "--init", f"local-dir:{to}")
     if as_json:
         print_json(result)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table, words_for
+from noisyclean.cli.render import Terminal, next_command, print_json, print_line, print_table, words_for
 
 __all__ = ["predict"]
 
@@ -47,7 +47,7 @@ def predict(
     largest = sorted(found["classes"], key=lambda row: -row["num_images"])[:10]
     print_table("predicted", [(row["name"], f"{row['num_images']:,}") for row in largest])
     bad = f", {found['num_bad']:,} cannot be read: {found['bad']}" if found["bad"] else ""
-    console.print(f"{found['num_images']:,} images in {out}{bad}", markup=False)
+    print_line(f"{found['num_images']:,} images in {out}{bad}")
     folder = images if images.is_dir() else images.parent
     told = ("--label-column", "predicted_label", *words_for(context, "strip_prefix"))
     next_run = out.with_name(f"{out.stem}-audit")

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     import typer
     from rich.progress import Progress, TaskID
 
-__all__ = ["Terminal", "next_command", "print_error", "print_json", "print_table", "same_command", "words_for"]
+__all__ = [
+    "Terminal",
+    "next_command",
+    "print_error",
+    "print_json",
+    "print_line",
+    "print_table",
+    "same_command",
+    "words_for",
+]
 
 console = Console(stderr=True, highlight=False)
 
@@ -115,6 +124,11 @@ def words_for(context: typer.Context, *names: str) -> list[str]:
         values = value if isinstance(value, list | tuple) else [value]
         words += name if value is True else [str(word) for item in values for word in (*name, item)]
     return words
+
+
+def print_line(text: str) -> None:
+    """A line as it is, however long: what wraps cannot be pasted."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def next_command(*words: object) -> None:

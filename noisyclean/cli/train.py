@@ -9,7 +9,7 @@ import typer
 
 from noisyclean.cli import options
 from noisyclean.cli.audit import show_estimate
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table, same_command
+from noisyclean.cli.render import Terminal, console, next_command, print_json, print_line, print_table, same_command
 
 __all__ = ["train"]
 
@@ -137,8 +137,8 @@ def train(
         next_command(*same_command(context, without="dry_run"))
     else:
         _show(summary)
-        console.print(f"{summary['num_flagged']:,} labels are flagged in {out / summary['scores']}", markup=False)
-        console.print(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}", markup=False)
+        print_line(f"{summary['num_flagged']:,} labels are flagged in {out / summary['scores']}")
+        print_line(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}")
         next_command("noisyclean", "predict", out / "model", images, "--out", "predictions.csv")
     if as_json:
         print_json(summary)

@@ -126,15 +126,32 @@ def probe(*, batch: int = 16) -> Probe:
     )
 
 
-def in_two(work: Callable[[Path], None], folder: Path) -> list[list[Any]]:
-    mp.spawn(enter, args=(work, folder), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
-    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
+WORKS: tuple[Callable[[Path], None], ...] = (
+    neighbours_of_two,
+    gradient_of_two,
+    statistics_of_two,
+    probe_of_two,
+    simclr_of_two,
+    broken_of_two,
+)
+Got = Callable[[Callable[[Path], None]], list[list[Any]]]
 
 
-def enter(rank: int, work: Callable[[Path], None], folder: Path) -> None:
+@pytest.fixture(scope="module")
+def in_two(tmp_path_factory: pytest.TempPathFactory) -> Got:
+    """What each process saved of a piece of work; one pair of processes does all of them."""
+    root = tmp_path_factory.mktemp("two")
+    mp.spawn(enter, args=(root,), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    return lambda work: [torch.load(path, weights_only=True) for path in sorted((root / work.__name__).glob("*.pt"))]
+
+
+def enter(rank: int, root: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
-    work(folder)
+    dist.init_process_group("gloo", init_method=f"file://{root / 'meet'}", rank=rank, world_size=2)
+    for work in WORKS:
+        folder = root / work.__name__
+        folder.mkdir(exist_ok=True)
+        work(folder)
     dist.destroy_process_group()
 
 
@@ -150,8 +167,8 @@ def test_more_processes_than_images_are_refused() -> None:
         Share(7, 8).of(4)
 
 
-def test_neighbours_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
-    first_alone, second_alone, first_grouped, second_grouped = in_two(neighbours_of_two, tmp_path)
+def test_neighbours_of_two_processes_are_those_of_one(in_two: Got) -> None:
+    first_alone, second_alone, first_grouped, second_grouped = in_two(neighbours_of_two)
     for got, group in (
         (first_alone, None),
         (second_alone, None),
@@ -163,38 +180,38 @@ def test_neighbours_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
         assert torch.allclose(got[1], similarity)
 
 
-def test_loss_and_gradient_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
+def test_loss_and_gradient_of_two_processes_are_those_of_one(in_two: Got) -> None:
     net = encoder()
     loss = nt_xent(normalize(net(views()), dim=2), temperature=0.5)
     loss.backward()
-    for total, *gradients in in_two(gradient_of_two, tmp_path):
+    for total, *gradients in in_two(gradient_of_two):
         assert torch.allclose(total, loss)
         for got, parameter in zip(gradients, net.parameters(), strict=True):
             assert parameter.grad is not None
             assert torch.allclose(got, parameter.grad, atol=1e-6)
 
 
-def test_simclr_keeps_the_weights_of_two_processes_equal(tmp_path: Path) -> None:
+def test_simclr_keeps_the_weights_of_two_processes_equal(in_two: Got) -> None:
     before = [parameter.detach().clone() for parameter in simclr().net.parameters()]
-    first, second = in_two(simclr_of_two, tmp_path)
+    first, second = in_two(simclr_of_two)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, before, strict=True))
 
 
-def test_statistics_are_averaged_and_samples_put_in_order(tmp_path: Path) -> None:
-    for mean, gathered in in_two(statistics_of_two, tmp_path):
+def test_statistics_are_averaged_and_samples_put_in_order(in_two: Got) -> None:
+    for mean, gathered in in_two(statistics_of_two):
         assert torch.equal(mean, torch.full((3,), 0.5))
         assert torch.equal(gathered, torch.arange(NUM) * 10)
 
 
-def test_both_processes_hold_the_records_of_all_samples(tmp_path: Path) -> None:
-    first, second = in_two(probe_of_two, tmp_path)
+def test_both_processes_hold_the_records_of_all_samples(in_two: Got) -> None:
+    first, second = in_two(probe_of_two)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert first[0].shape == (1, 32)
     assert first[3].shape[0] == 32
 
 
-def test_a_loss_that_is_not_finite_in_one_process_stops_both_alike(tmp_path: Path) -> None:
-    first, second = in_two(broken_of_two, tmp_path)
+def test_a_loss_that_is_not_finite_in_one_process_stops_both_alike(in_two: Got) -> None:
+    first, second = in_two(broken_of_two)
     assert first == second
     assert "probe: loss became" in first[0]
