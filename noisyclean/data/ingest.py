@@ -132,7 +132,8 @@ def read_labels(
     folder = labels.parent if labels is not None else images
     paths = text.frame[columns.image].tolist()
     doubt = GUESSED if options.encoding is None and text.encoding.codec == "cp1252" else ""
-    located = locate(paths, images, folder, row_N=text.row_N, prefix=options.strip_prefix, doubt=doubt, table=text.path)
+    row_N = None if text.kind == "folders" else text.row_N
+    located = locate(paths, images, folder, row_N=row_N, prefix=options.strip_prefix, doubt=doubt, table=text.path)
     return _settle(text, columns, located, left_out, _words(options.unlabeled), classes)
 
 

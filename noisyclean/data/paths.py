@@ -45,7 +45,7 @@ def locate(
     images: Path,
     labels_folder: Path,
     *,
-    row_N: IntArray,
+    row_N: IntArray | None,
     prefix: str | None = None,
     doubt: str = "",
     table: Path | None = None,
@@ -60,7 +60,7 @@ def locate(
         paths: As given.
         images: The images folder.
         labels_folder: The table's folder.
-        row_N: Row numbers, for messages.
+        row_N: Row numbers, for messages; None where the paths are not from a table.
         prefix: Taken off each path first.
         doubt: What else may be wrong where no path is found; said last.
         table: Where the paths are from, for messages.
@@ -87,7 +87,7 @@ def locate(
         if not guard.contains(file):
             is_there = os.path.exists(file)
             raise DataError(
-                f"row {row_N[row]}: {shown(paths[row])} leaves the images folder {images}"
+                f"{'' if row_N is None else f'row {row_N[row]}: '}{shown(paths[row])} leaves the images folder {images}"
                 f"{f': it is {os.path.realpath(file)}' if is_there else ''}",
                 hint=("" if is_there else advise_prefix(tried, images))
                 or "Every image must lie inside IMAGES, links included: give the folder that holds all of them.",

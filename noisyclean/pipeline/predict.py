@@ -117,7 +117,7 @@ def _list(
         paths = list(list_images(folder))
         if not paths:
             raise DataError(f"{folder}: has no images", hint=HINT)
-        return paths, locate(paths, folder, folder, row_N=np.arange(1, len(paths) + 1))
+        return paths, locate(paths, folder, folder, row_N=None)
     text = read_table(table, encoding=encoding)
     name = image_column_of(text, column)
     reporter.say(f"{text.description}; images from column {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = ["review"]
 
 SCHEMA_VERSION = 1
 MOVES = "moves.csv"
+SHOWN = 5
 
 
 def review(
@@ -251,5 +252,15 @@ def _write_folders(
     placed = [Placed(table.file_N[row], label_of.get(table.image_path_N[row], given[row]), split[row]) for row in rows]
     places = place_in_folders(placed, folder)
     reporter.say(f"{len(places):,} images in {folder}")
+    folder_of = {image.label: PurePosixPath(place).parent.name for image, place in zip(placed, places, strict=True)}
+    _tell_renamed(folder_of, reporter)
     place_of = {table.image_path_N[row]: place for row, place in zip(rows, places, strict=True)}
     return moves.assign(new_path=[place_of.get(path, "") for path in moves["image_path"]])
+
+
+def _tell_renamed(folder_of: Mapping[str, str], reporter: Reporter) -> None:
+    """Which classes are not called as their folders, whose names every system must allow."""
+    renamed = [f"{label!r} is {name}" for label, name in sorted(folder_of.items()) if name != label]
+    if renamed:
+        more = f" and {len(renamed) - SHOWN:,} more" if len(renamed) > SHOWN else ""
+        reporter.warn(f"folders cannot have the names of all classes: {', '.join(renamed[:SHOWN])}{more}")

@@ -139,6 +139,7 @@ def test_a_linked_folder_outside_images_is_refused(tree: Case) -> None:
     (tree.images / "dog").symlink_to(outside)
     done = tree.check(None)
     assert done.exit_code == 3
+    assert "error: 'dog/" in done.stderr, "a folder has no rows"
     assert "leaves the images folder" in done.stderr
 
 

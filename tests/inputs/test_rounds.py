@@ -376,6 +376,16 @@ def test_a_folder_per_class_of_links(round_: Round) -> None:
     assert "is not empty" in again.stderr
 
 
+def test_a_class_whose_name_no_folder_can_have_is_told(round_: Round) -> None:
+    path, tree = round_.worst[0]["image_path"], round_.root / "renamed"
+    verdicts = round_.write([(path, "relabel", "disc/half")])
+    done = round_.review(verdicts, "--to-folders", tree, "--allow-new-labels")
+    assert done.exit_code == 0, done.stderr
+    assert (tree / "disc_half" / path).is_file()
+    assert "'disc/half' is disc_half" in done.stderr
+    assert "'disc' is" not in done.stderr
+
+
 def test_a_table_without_a_verdict_is_pointed_out(round_: Round) -> None:
     done = round_.review(round_.run / "flagged.csv")
     assert done.exit_code == 0
