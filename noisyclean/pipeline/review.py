@@ -13,6 +13,7 @@ import pandas as pd
 from noisyclean.base.files import exclusive_lock, read_json, refuse_place, sha256_file, write_json, write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.columns import Columns, choose_columns
+from noisyclean.data.ingest import shortened
 from noisyclean.data.rewrite import label_changes, write_relabelled
 from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
@@ -28,7 +29,6 @@ __all__ = ["review"]
 
 SCHEMA_VERSION = 1
 MOVES = "moves.csv"
-SHOWN = 5
 
 
 def review(
@@ -223,7 +223,8 @@ def _write_moves(
     """Write which image goes where, and the new folders where they are wanted."""
     moves = _moves(finished, decisions)
     if folder is not None:
-        moves = _write_folders(finished, decisions, folder, reporter)
+        place_of = _write_folders(finished, decisions, folder, reporter)
+        moves = moves.assign(new_path=[place_of.get(path, "") for path in moves["image_path"]])
     write_text(listed, to_csv(moves))
 
 
@@ -240,10 +241,9 @@ def _moves(finished: FinishedRun, decisions: Mapping[str, Decision]) -> pd.DataF
 
 def _write_folders(
     finished: FinishedRun, decisions: Mapping[str, Decision], folder: Path, reporter: Reporter
-) -> pd.DataFrame:
-    """Link every image that is not bad under its label; returns the moves with the new places."""
+) -> dict[str, str]:
+    """Link every image that is not bad under its label; returns the new place of each."""
     table = finished.read_labels().table
-    moves = _moves(finished, decisions)
     label_of = _new_labels(decisions)
     bad = _with(decisions, "bad")
     rows = [row for row, path in enumerate(table.image_path_N) if path not in bad and Path(table.file_N[row]).exists()]
@@ -254,13 +254,11 @@ def _write_folders(
     reporter.say(f"{len(places):,} images in {folder}")
     folder_of = {image.label: PurePosixPath(place).parent.name for image, place in zip(placed, places, strict=True)}
     _tell_renamed(folder_of, reporter)
-    place_of = {table.image_path_N[row]: place for row, place in zip(rows, places, strict=True)}
-    return moves.assign(new_path=[place_of.get(path, "") for path in moves["image_path"]])
+    return {table.image_path_N[row]: place for row, place in zip(rows, places, strict=True)}
 
 
 def _tell_renamed(folder_of: Mapping[str, str], reporter: Reporter) -> None:
     """Which classes are not called as their folders, whose names every system must allow."""
     renamed = [f"{label!r} is {name}" for label, name in sorted(folder_of.items()) if name != label]
     if renamed:
-        more = f" and {len(renamed) - SHOWN:,} more" if len(renamed) > SHOWN else ""
-        reporter.warn(f"folders cannot have the names of all classes: {', '.join(renamed[:SHOWN])}{more}")
+        reporter.warn(f"folders cannot have the names of all classes: {shortened(renamed)}")
