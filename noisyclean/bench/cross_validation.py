@@ -27,6 +27,7 @@ from noisyclean.config import ProbeConfig
 from noisyclean.data.augment import training_views
 from noisyclean.data.batches import load_pixels
 from noisyclean.data.journal import open_store
+from noisyclean.data.rows import ImageRows
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.inference import evaluation_views, log_probabilities
 from noisyclean.engine.loop import fit
@@ -78,7 +79,7 @@ def cross_validate(finished: FinishedRun, label_N: IntArray, asked: argparse.Nam
     if asked.training == "plain":
         config = ProbeConfig(epochs=asked.epochs, batch=256, optimizer="sgd", lr=0.1, mixup_alpha=0.0, ema_decay=0.0)
     store = open_store(stored_images(finished.run))
-    images_NHWI = store.images_NHWI[store.failure_N == ""]
+    images_NHWI = ImageRows(store.images_NHWI).where(store.failure_N == "")
     augmentation = training_views(plan.augment, is_strong=False)
     p_NC = np.zeros((len(label_N), len(finished.classes)))
     folds = StratifiedKFold(asked.folds, shuffle=True, random_state=asked.seed).split(p_NC, label_N)
@@ -88,7 +89,7 @@ def cross_validate(finished: FinishedRun, label_N: IntArray, asked: argparse.Nam
             label = torch.from_numpy(label_N[train]).to(runtime.device)
             net = create_backbone(plan.backbone, num_classes=p_NC.shape[1], seed=asked.seed, key=("fold", number))
             task = _Unrecorded(
-                pixels=replace(whole, images_NHWI=whole.images_NHWI[train]),
+                pixels=whole.only(torch.from_numpy(train)),
                 label_N=label,
                 weight_N=torch.ones(len(label), device=runtime.device),
                 net=net.to(runtime.device),
@@ -102,7 +103,7 @@ def cross_validate(finished: FinishedRun, label_N: IntArray, asked: argparse.Nam
                 checkpoint = Checkpoint(Path(folder) / "checkpoint.pt")
                 fit(task, title=f"fold {number}", num_epochs=config.epochs, checkpoint=checkpoint, reporter=Silent())
             views = evaluation_views(augmentation, whole.size_px)
-            asked_of = replace(whole, images_NHWI=whole.images_NHWI[held])
+            asked_of = whole.only(torch.from_numpy(held))
             p_NC[held] = log_probabilities(task.average.model, asked_of, views, runtime).exp().cpu().numpy()
     return p_NC
 

@@ -96,7 +96,7 @@ def _augment(work: Workload, peer: Callable[[], object]) -> Contest:
             pixels.random(pixels.take(index_B), strong(), draw)
         finish(device)
 
-    bytes_a_view = pixels.images_NHWI[0].numel() * (1 + FLOAT_BYTES)
+    bytes_a_view = pixels.images_LHWI[0].numel() * (1 + FLOAT_BYTES)
     amount = work.amounts.images
     return Contest(ours=ours, peer=peer, amount=amount, unit="views/s", bound="memory", work=amount * bytes_a_view)
 

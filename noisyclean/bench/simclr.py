@@ -111,7 +111,7 @@ def train_lightly(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]
     batch = min(LIGHTLY_BATCH, len(pixels) // 4)
     torch.manual_seed(asked.seed)
     peer = LightlySimCLR(
-        pixels.images_NHWI.cpu().numpy(),
+        pixels.images_LHWI.cpu().numpy(),
         net,
         num_features=net.num_features,  # type: ignore[arg-type]
         batch=batch,

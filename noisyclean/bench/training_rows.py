@@ -131,11 +131,8 @@ def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> Steps:
     device, num = work.runtime.device, work.amounts.divided
     batch = _dividemix_batch(num)
     label_N = work.labels(num)
-    pixels = work.pixels
     data = TrainingData(
-        pixels=type(pixels)(
-            images_NHWI=pixels.images_NHWI[:num], device=device, mean_3=pixels.mean_3, std_3=pixels.std_3
-        ),
+        pixels=work.pixels.only(torch.arange(num)),
         label_N=label_N,
         num_classes=NUM_CLASSES,
         train_T=torch.arange(num, device=device),

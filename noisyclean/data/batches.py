@@ -7,7 +7,7 @@ memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from noisyclean.base.runtime import generator
 from noisyclean.data.augment import Augmentation, FixedView, apply_view, sample_view
+from noisyclean.data.rows import ImageRows, Images
 
 __all__ = ["NORMALISATION", "Pixels", "ShuffledBatches", "channel_statistics", "load_pixels"]
 
@@ -34,19 +35,25 @@ NORMALISATION = ("mean_3", "std_3")
 class Pixels:
     """uint8 images and how they are normalised."""
 
-    images_NHWI: Tensor
+    images_LHWI: Tensor
     device: torch.device
     mean_3: Tensor
     """Mean of each channel over the data set, in [0, 1]."""
     std_3: Tensor
+    stored_N: Tensor | None = None
+    """Where each of the N images is among the L, beside them; None where they are all."""
 
     def __len__(self) -> int:
-        return len(self.images_NHWI)
+        return len(self.images_LHWI if self.stored_N is None else self.stored_N)
 
     @property
     def size_px(self) -> int:
         """Side of the images."""
-        return self.images_NHWI.shape[1]
+        return self.images_LHWI.shape[1]
+
+    def only(self, row_M: Tensor) -> Pixels:
+        """Some of the images, without a copy."""
+        return replace(self, stored_N=self._stored(self.beside(row_M)))
 
     def normalisation(self) -> dict[str, NDArray[np.float32]]:
         """Mean and deviation of each channel, to be recorded under the names of :data:`NORMALISATION`."""
@@ -54,7 +61,7 @@ class Pixels:
 
     def beside(self, rows: Tensor) -> Tensor:
         """Row numbers where the images are held; the host may have to wait for them, so ask between steps."""
-        return rows.to(self.images_NHWI.device)
+        return rows.to(self.images_LHWI.device)
 
     def on_device(self, row_B: Tensor) -> Tensor:
         """Row numbers where everything else is, without waiting."""
@@ -62,12 +69,12 @@ class Pixels:
 
     def take(self, row_B: Tensor) -> Tensor:
         """uint8 images of rows, on the device, shape (B, H, W, 3); no wait where the rows are :meth:`beside` them."""
-        if self.images_NHWI.device == self.device:
-            return self.images_NHWI.index_select(0, row_B)  # indexing copies value by value on a CPU
+        if self.images_LHWI.device == self.device:
+            return self.images_LHWI.index_select(0, self._stored(row_B))  # indexing copies value by value on a CPU
         is_pinned = self.device.type == "cuda"
-        shape = (len(row_B), *self.images_NHWI.shape[1:])
+        shape = (len(row_B), *self.images_LHWI.shape[1:])
         x_BHWI = torch.empty(shape, dtype=torch.uint8, pin_memory=is_pinned)
-        torch.index_select(self.images_NHWI, 0, row_B.cpu(), out=x_BHWI)
+        torch.index_select(self.images_LHWI, 0, self._stored(row_B.cpu()), out=x_BHWI)
         return x_BHWI.to(self.device, non_blocking=is_pinned)
 
     def normalise(self, x_BIHW: Tensor) -> Tensor:
@@ -91,21 +98,26 @@ class Pixels:
     def patches(self, row_P: Tensor, top_P: Tensor, left_P: Tensor, side_px: int) -> Tensor:
         """Normalised square pieces of these rows' images, shape (P, 3, side, side); no other pixel is touched."""
         row_P, top_P, left_P = map(self.beside, (row_P, top_P, left_P))
+        row_P = self._stored(row_P)
         side = torch.arange(side_px, device=row_P.device)
         down_PS1, right_P1S = (top_P[:, None] + side)[:, :, None], (left_P[:, None] + side)[:, None, :]
-        patch_PSSI = self.images_NHWI[row_P[:, None, None], down_PS1, right_P1S].to(self.device)
+        patch_PSSI = self.images_LHWI[row_P[:, None, None], down_PS1, right_P1S].to(self.device)
         return self.normalise(patch_PSSI.to(torch.float32).permute(0, 3, 1, 2) / 255)
 
+    def _stored(self, rows: Tensor) -> Tensor:
+        return rows if self.stored_N is None else self.stored_N[rows]
 
-def channel_statistics(images_NHWI: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+
+def channel_statistics(images_NHWI: Images) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel over some of the images, evenly spread; in [0, 1], shape (3,).
 
     Levels are counted, so no sum loses digits however many pixels there are.
     """
-    most = min(max(SAMPLED_VALUES // images_NHWI[0, ..., 0].size, FEWEST_SAMPLED), SAMPLED_IMAGES)
+    num, (height, width) = len(images_NHWI), images_NHWI.shape[1:3]
+    most = min(max(SAMPLED_VALUES // (height * width), FEWEST_SAMPLED), SAMPLED_IMAGES)
     count_3L = np.zeros((3, 256))
-    for image_HWI in images_NHWI[:: -(-len(images_NHWI) // most)]:
-        count_3L += np.bincount((image_HWI + LEVELS_3).ravel(), minlength=3 * 256).reshape(3, 256)
+    for row in range(0, num, -(-num // most)):
+        count_3L += np.bincount((images_NHWI[row] + LEVELS_3).ravel(), minlength=3 * 256).reshape(3, 256)
     share_3L, level_L = count_3L / count_3L.sum(axis=1, keepdims=True), np.arange(256) / 255
     mean_3 = share_3L @ level_L
     std_3 = np.sqrt((share_3L * (level_L - mean_3[:, None]) ** 2).sum(axis=1)).clip(min=1e-3)
@@ -113,7 +125,7 @@ def channel_statistics(images_NHWI: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
 
 
 def load_pixels(
-    images_NHWI: NDArray[np.uint8], device: torch.device, *, statistics: tuple[Tensor, Tensor] | None = None
+    images_NHWI: Images, device: torch.device, *, statistics: tuple[Tensor, Tensor] | None = None
 ) -> Pixels:
     """Hand the store's images to a device.
 
@@ -123,17 +135,12 @@ def load_pixels(
         statistics: Mean and deviation of the channels to normalise by; by default those of the images.
     """
     mean_3, std_3 = channel_statistics(images_NHWI) if statistics is None else statistics
-    tensor = torch.from_numpy(images_NHWI)
-    if device.type == "cuda":
-        free_bytes, _ = torch.cuda.mem_get_info(device)
-        if images_NHWI.nbytes <= SHARE_OF_DEVICE * free_bytes:
-            tensor = tensor.to(device)
-    return Pixels(
-        images_NHWI=tensor,
-        device=device,
-        mean_3=mean_3.to(device),
-        std_3=std_3.to(device),
-    )
+    rows = images_NHWI if isinstance(images_NHWI, ImageRows) else ImageRows(images_NHWI)
+    normalised_by = {"mean_3": mean_3.to(device), "std_3": std_3.to(device)}
+    if device.type == "cuda" and rows.nbytes <= SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+        return Pixels(images_LHWI=torch.from_numpy(rows[:]).to(device), device=device, **normalised_by)
+    stored_N = None if rows.row_N is None else torch.from_numpy(rows.row_N)
+    return Pixels(images_LHWI=torch.from_numpy(rows.images_LHWI), device=device, stored_N=stored_N, **normalised_by)
 
 
 def _bring(rows: Tensor, device: torch.device) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from noisyclean.data.rows import Images
 from noisyclean.types import FloatArray
 
 __all__ = ["contrasts"]
@@ -13,7 +13,7 @@ BLOCK_VALUES = 2**22
 """Of all channels, read at a time."""
 
 
-def contrasts(images_NHWI: NDArray[np.uint8]) -> FloatArray:
+def contrasts(images_NHWI: Images) -> FloatArray:
     """Standard deviation of each picture's pixels, of the channel where it is largest; shape (N,), in [0, 127.5].
 
     Args:

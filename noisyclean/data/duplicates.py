@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from noisyclean.data.rows import Images
 from noisyclean.types import FloatArray, IntArray
 
 __all__ = ["merge_groups", "near_duplicates"]
@@ -32,7 +33,7 @@ COMPARED_PX = 32
 """Candidates are compared at this side: what makes two pictures the same is not in their finest details."""
 
 
-def near_duplicates(*sets: NDArray[np.uint8]) -> IntArray:
+def near_duplicates(*sets: Images) -> IntArray:
     """Number the pictures so that nearly equal ones, directly or in a chain, have one number.
 
     Args:
@@ -84,7 +85,7 @@ def _hashes(images_BHWI: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return np.packbits(bits, axis=1).view(np.uint16)
 
 
-def _are_alike(sets: Sequence[NDArray[np.uint8]], pair_P2: IntArray) -> NDArray[np.bool_]:
+def _are_alike(sets: Sequence[Images], pair_P2: IntArray) -> NDArray[np.bool_]:
     alike, block = np.zeros(len(pair_P2), dtype=bool), _block_of(sets[0])
     for start in range(0, len(pair_P2), block):
         pair = pair_P2[start : start + block]
@@ -95,7 +96,7 @@ def _are_alike(sets: Sequence[NDArray[np.uint8]], pair_P2: IntArray) -> NDArray[
     return alike
 
 
-def _taken(sets: Sequence[NDArray[np.uint8]], index_B: IntArray) -> NDArray[np.uint8]:
+def _taken(sets: Sequence[Images], index_B: IntArray) -> NDArray[np.uint8]:
     """Some pictures of sets that are numbered one after the other."""
     if len(sets) == 1:
         return sets[0][index_B]
@@ -117,7 +118,7 @@ def _shrunk(images_BHWI: NDArray[np.uint8]) -> FloatArray:
     return small
 
 
-def _block_of(images_NHWI: NDArray[np.uint8]) -> int:
+def _block_of(images_NHWI: Images) -> int:
     return max(1, BLOCK_VALUES // math.prod(images_NHWI.shape[1:]))
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from noisyclean.base.files import fingerprint, read_json
 from noisyclean.data.decode import PixelMapping
+from noisyclean.data.rows import map_images
 from noisyclean.types import IntArray, StrArray
 
 __all__ = ["IMAGES", "JOURNAL", "STORE", "Block", "ImageStore", "mapping_mark", "open_store", "read_journal"]
@@ -61,9 +62,7 @@ class Block:
 
 def open_store(folder: Path) -> ImageStore:
     """Open a finished store without reading the pixels."""
-    images = np.load(
-        folder / IMAGES, mmap_mode="c", allow_pickle=False
-    )  # private to us: writing never reaches the file
+    images = map_images(folder / IMAGES)
     num = len(images)
     content, failure, note = (np.full(num, "", dtype=object) for _ in range(3))
     size_N2 = np.zeros((num, 2), dtype=np.int64)

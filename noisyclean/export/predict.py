@@ -20,7 +20,7 @@ from noisyclean.base.files import atomic_path, fingerprint, read_json, write_jso
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import FixedView
-from noisyclean.data.batches import Pixels
+from noisyclean.data.batches import load_pixels
 from noisyclean.data.paths import Located
 from noisyclean.data.stream import DecodedBlock, decode_in_blocks
 from noisyclean.engine.inference import log_probabilities
@@ -58,17 +58,13 @@ def predict_to_csv(
     files = located.file_N.tolist()
     done = _continue(part, fingerprint([bundle.mark, list(paths), located.stamps]))
     net = bundle.net.to(runtime.device)
+    statistics = torch.tensor(bundle.mean), torch.tensor(bundle.std)
     with (
         reporter.track("predict", total=len(files), done=len(done), unit="images") as meter,
         (part / "rows.csv").open("a", encoding="utf-8", newline="") as journal,
     ):
         for block in decode_in_blocks(files[len(done) :], bundle.mapping, threads=runtime.threads):
-            pixels = Pixels(
-                images_NHWI=torch.from_numpy(block.images_BHWI),
-                device=runtime.device,
-                mean_3=torch.tensor(bundle.mean, device=runtime.device),
-                std_3=torch.tensor(bundle.std, device=runtime.device),
-            )
+            pixels = load_pixels(block.images_BHWI, runtime.device, statistics=statistics)
             p_BC = log_probabilities(net, pixels, (FixedView(),), runtime).exp().cpu().numpy()
             first = len(done) + block.start
             rows = _rows(bundle, paths[first : first + len(p_BC)], block, p_BC)

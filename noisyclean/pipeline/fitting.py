@@ -18,53 +18,48 @@ from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import training_views
 from noisyclean.data.batches import Pixels, channel_statistics, load_pixels
-from noisyclean.data.journal import open_store
+from noisyclean.data.rows import ImageRows, Images
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.distributed import Share
 from noisyclean.engine.loop import fit
 from noisyclean.engine.team import call_team
 from noisyclean.nn import create_backbone
 from noisyclean.pipeline.machine import machine
-from noisyclean.pipeline.preparing import Prepared, kept_images
+from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.unlabelled import Unlabelled
 from noisyclean.pretrain.simclr import SimCLR
 from noisyclean.robust.probe import Probe
-from noisyclean.types import BoolArray, FloatArray, IntArray
+from noisyclean.types import FloatArray, IntArray
 
 __all__ = ["JOBS", "TrainingSet", "save_weights", "train_net", "train_simclr"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """What every process of a team opens for itself: the decoded images, by where they are, and their labels."""
+    """Decoded images, which every process of a team opens for itself, and their labels."""
 
-    store: Path
-    kept_L: BoolArray
+    images_NHWI: ImageRows
     label_N: IntArray
     num_classes: int
-    unlabelled: Unlabelled | None = None
+    unlabelled_UHWI: ImageRows | None = None
     """More images, for pre-training alone."""
 
     @classmethod
     def of(cls, prepared: Prepared, *, unlabelled: Unlabelled | None = None) -> TrainingSet:
         """The usable rows of a run."""
-        table = prepared.table
         return cls(
-            store=prepared.store.resolve(),
-            kept_L=prepared.kept_L,
-            label_N=table.label_N,
-            num_classes=table.num_classes,
-            unlabelled=unlabelled,
+            images_NHWI=prepared.images_NHWI,
+            label_N=prepared.table.label_N,
+            num_classes=prepared.table.num_classes,
+            unlabelled_UHWI=None if unlabelled is None else unlabelled.images_UHWI,
         )
 
     def on_device(self, runtime: Runtime) -> tuple[Pixels, Tensor]:
         """Images and labels where they are trained on."""
-        images_NHWI = kept_images(open_store(self.store).images_NHWI, self.kept_L)
-        statistics = channel_statistics(images_NHWI)
-        if self.unlabelled is not None:
-            others_UHWI = kept_images(open_store(self.unlabelled.store).images_NHWI, self.unlabelled.kept_L)
-            images_NHWI = np.concatenate([images_NHWI, others_UHWI])
-        pixels = load_pixels(images_NHWI, runtime.device, statistics=statistics)
+        images: Images = self.images_NHWI
+        if self.unlabelled_UHWI is not None:
+            images = np.concatenate([self.images_NHWI[:], self.unlabelled_UHWI[:]])
+        pixels = load_pixels(images, runtime.device, statistics=channel_statistics(self.images_NHWI))
         return pixels, torch.from_numpy(self.label_N).to(runtime.device)
 
 

@@ -58,7 +58,7 @@ def group_stage(
         reporter.warn(f"{test.source}: {num} images are nearly the same as trained ones; they are left out of the test")
     kept = replace(
         test,
-        images_NHWI=test.images_NHWI[~is_known_M] if is_known_M.any() else test.images_NHWI,
+        images_NHWI=test.images_NHWI.where(~is_known_M),
         label_N=test.label_N[~is_known_M],
         content_N=test.content_N[~is_known_M],
         fingerprint=stage.fingerprint,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import training_views
-from noisyclean.data.batches import Pixels
+from noisyclean.data.batches import load_pixels
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone
@@ -59,13 +59,8 @@ class AuditNets:
 
     def look(self, images_NHWI: NDArray[np.uint8]) -> list[Look]:
         """What each network makes of some images."""
-        device = self.runtime.device
-        pixels = Pixels(
-            images_NHWI=torch.from_numpy(np.ascontiguousarray(images_NHWI)),
-            device=device,
-            mean_3=torch.tensor(self._mean, device=device),
-            std_3=torch.tensor(self._std, device=device),
-        )
+        statistics = torch.tensor(self._mean), torch.tensor(self._std)
+        pixels = load_pixels(np.ascontiguousarray(images_NHWI), self.runtime.device, statistics=statistics)
         views = evaluation_views(self._augmentation, pixels.size_px)
         everything = torch.arange(len(pixels))
         return [

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from noisyclean.base.files import exclusive_lock, fingerprint, refuse_place, write_text
 from noisyclean.base.log import Reporter
@@ -23,6 +22,7 @@ from noisyclean.data.formats import HEIC_ADVICE, can_read_heic, needs_heic
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows, shortened
 from noisyclean.data.journal import IMAGES, JOURNAL
 from noisyclean.data.known import KnownImages
+from noisyclean.data.rows import ImageRows
 from noisyclean.data.store import ImageStore, build_store, open_store
 from noisyclean.errors import DataError
 from noisyclean.pipeline.rundir import RunDir, refuse_inside
@@ -33,7 +33,6 @@ from noisyclean.types import BoolArray, LabelTable, StrArray
 __all__ = [
     "Prepared",
     "cache_folder",
-    "kept_images",
     "pixel_mapping",
     "prepare_stage",
     "quarantine_csv",
@@ -57,11 +56,7 @@ class Prepared:
     """Which of them can be used."""
     table: LabelTable
     """The usable rows; N from here on."""
-    images_NHWI: NDArray[np.uint8]
-    store: Path
-    """Where the decoded images of all listed rows are."""
-    kept_L: BoolArray
-    """Which of those can be used."""
+    images_NHWI: ImageRows
     content_N: StrArray
     """SHA-256 of each usable file; equal where two files are the same picture."""
     conflicts: Conflicts
@@ -155,20 +150,13 @@ def prepare_stage(
         everything=table,
         usable_N=usable_N,
         table=select_rows(table, usable_N),
-        images_NHWI=kept_images(store.images_NHWI, kept),
-        store=stored_images(run),
-        kept_L=kept,
+        images_NHWI=ImageRows(store.images_NHWI).where(kept),
         content_N=store.content_N[kept],
         conflicts=find_conflicts(select_rows(table, usable_N), store.content_N[kept]),
         num_left_out=len(ingested.left_out),
         facts=ingested.facts,
         notes=notes,
     )
-
-
-def kept_images(images_LHWI: NDArray[np.uint8], kept_L: BoolArray) -> NDArray[np.uint8]:
-    """The usable images of a store; a memory map where all are."""
-    return images_LHWI if kept_L.all() else images_LHWI[kept_L]
 
 
 def read_aloud(

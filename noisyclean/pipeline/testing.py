@@ -17,10 +17,11 @@ from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
 from noisyclean.config import Plan
 from noisyclean.data.augment import FixedView, training_views
-from noisyclean.data.batches import Pixels
+from noisyclean.data.batches import load_pixels
 from noisyclean.data.conflicts import find_conflicts
 from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows
 from noisyclean.data.journal import IMAGES, JOURNAL, open_store
+from noisyclean.data.rows import ImageRows
 from noisyclean.data.splits import TEST_NAMES, rows_of_split
 from noisyclean.data.store import build_store
 from noisyclean.engine.inference import log_probabilities
@@ -53,7 +54,7 @@ class TestSet:
 
     __test__ = False
 
-    images_NHWI: NDArray[np.uint8]
+    images_NHWI: ImageRows
     label_N: IntArray
     """Classes of the training; -1 for a class it does not have, which no prediction can hit."""
     content_N: StrArray
@@ -119,9 +120,8 @@ def split_off_test(prepared: Prepared, *, is_judge: bool = True, reporter: Repor
     training = replace(
         prepared,
         usable_N=_without(prepared.usable_N, is_test_N),
-        kept_L=_without(prepared.kept_L, is_test_N),
         table=table,
-        images_NHWI=prepared.images_NHWI[~is_test_N],
+        images_NHWI=prepared.images_NHWI.where(~is_test_N),
         content_N=content_N,
         conflicts=find_conflicts(table, content_N),
     )
@@ -134,7 +134,7 @@ def split_off_test(prepared: Prepared, *, is_judge: bool = True, reporter: Repor
         raise DataError(f"{source}: all of its images are trained on", hint=OTHER_IMAGES)
     _report_test(source, int(tested_N.sum()), num, int(is_known_N.sum()), (), reporter)
     test = TestSet(
-        images_NHWI=prepared.images_NHWI[tested_N],
+        images_NHWI=prepared.images_NHWI.where(tested_N),
         label_N=prepared.table.label_N[tested_N],
         content_N=prepared.content_N[tested_N],
         fingerprint=prepared.stage.fingerprint,
@@ -179,7 +179,7 @@ def prepare_test_stage(
     others = names[label_N < 0].tolist()
     _report_test(test.name, int(usable_N.sum()), len(table), int(is_known_N.sum()), others, reporter)
     return TestSet(
-        images_NHWI=store.images_NHWI if usable_N.all() else store.images_NHWI[usable_N],
+        images_NHWI=ImageRows(store.images_NHWI).where(usable_N),
         label_N=label_N[usable_N],
         content_N=store.content_N[usable_N],
         fingerprint=stage.fingerprint,
@@ -202,12 +202,8 @@ def _report_test(
 
 def test_model(trained: Trained, test: TestSet, plan: Plan, runtime: Runtime, classes: tuple[str, ...]) -> Tested:
     """Judge the last epoch as it is and averaged over mirror images, the selected epoch, and all nets together."""
-    pixels = Pixels(
-        images_NHWI=torch.from_numpy(test.images_NHWI),
-        device=runtime.device,
-        mean_3=torch.tensor(trained.record["mean"], device=runtime.device),
-        std_3=torch.tensor(trained.record["std"], device=runtime.device),
-    )
+    statistics = torch.tensor(trained.record["mean"]), torch.tensor(trained.record["std"])
+    pixels = load_pixels(test.images_NHWI, runtime.device, statistics=statistics)
 
     def ask(weights: Path, *views: FixedView) -> NDArray[np.float32]:
         net = create_backbone(plan.backbone, num_classes=len(classes), seed=0).to(runtime.device)

@@ -118,7 +118,7 @@ def _verified_held_out(prepared: Prepared, main: Trained) -> TestSet | None:
     if len(rows) < FEWEST_JUDGES:
         return None
     return TestSet(
-        images_NHWI=prepared.images_NHWI[rows],
+        images_NHWI=prepared.images_NHWI.where(is_judge_N),
         label_N=table.label_N[rows],
         content_N=prepared.content_N[rows],
         fingerprint=main.stage.fingerprint,

@@ -15,6 +15,7 @@ from noisyclean.data.folders import unlisted_images
 from noisyclean.data.ingest import Ingested
 from noisyclean.data.journal import IMAGES, JOURNAL, open_store
 from noisyclean.data.paths import stamp_of
+from noisyclean.data.rows import ImageRows
 from noisyclean.data.store import build_store
 from noisyclean.pipeline.preparing import pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
@@ -29,17 +30,12 @@ UNLABELLED = "unlabelled images"
 
 @dataclass(frozen=True, kw_only=True)
 class Unlabelled:
-    """Decoded images without a label."""
+    """Decoded images without a label that can be used: readable, and no copy of a listed one."""
 
     stage: Stage
-    store: Path
-    kept_L: BoolArray
-    """Which of them can be used: readable, and no copy of a listed one."""
-
-    @property
-    def mark(self) -> str:
-        """Fingerprint of those that can be used."""
-        return fingerprint(open_store(self.store).content_N[self.kept_L].tolist())
+    images_UHWI: ImageRows
+    mark: str
+    """Fingerprint of them."""
 
 
 def find_unlabelled(images: Path, ingested: Ingested, *, but: Iterable[str] = ()) -> list[str]:
@@ -88,9 +84,15 @@ def unlabelled_stage(
     settings = {"pixels": asdict(mapping)}
     stage = run_stage(run, "prepare-unlabelled", work, settings=settings, inputs=inputs, reporter=reporter)
     store = open_store(stage.folder)
-    kept_L = (store.failure_N == "") & ~np.isin(store.content_N, known)
+    kept_L: BoolArray = (store.failure_N == "") & ~np.isin(store.content_N, known)
     reporter.say(
         f"{int(kept_L.sum()):,} images without a label are pre-trained on and never judged; "
         f"{int((~kept_L).sum()):,} more are unreadable or copies of others"
     )
-    return Unlabelled(stage=stage, store=stage.folder.resolve(), kept_L=kept_L) if kept_L.any() else None
+    if not kept_L.any():
+        return None
+    return Unlabelled(
+        stage=stage,
+        images_UHWI=ImageRows(store.images_NHWI).where(kept_L),
+        mark=fingerprint(store.content_N[kept_L].tolist()),
+    )

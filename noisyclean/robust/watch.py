@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -41,7 +40,7 @@ class Watched:
         self.method = method
         self.label_R = label_R
         self.runtime = runtime
-        self.pixels = replace(pixels, images_NHWI=pixels.images_NHWI[held_out_R.to(pixels.images_NHWI.device)])
+        self.pixels = pixels.only(held_out_R)
         self.best_epoch = -1
         self.best_agreement = -1.0
         self.best_weights: dict[str, Tensor] = {}

@@ -64,4 +64,4 @@ def test_nets_see_pixels_in_full_precision(
     first = next(part for part in net.modules() if isinstance(part, nn.Conv2d))
     first.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
     ask(net, data, replace(runtime(), dtype=torch.bfloat16))
-    assert torch.equal(torch.cat(seen), data.pixels.fixed(data.pixels.images_NHWI, view))
+    assert torch.equal(torch.cat(seen), data.pixels.fixed(data.pixels.images_LHWI, view))

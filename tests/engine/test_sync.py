@@ -30,7 +30,7 @@ NUM, BATCH = 256, 64
 
 def held(pixels: Pixels, where: str) -> Pixels:
     """The same images where they are trained on, or as they are where they do not fit there."""
-    return replace(pixels, images_NHWI=pixels.images_NHWI.to(where))
+    return replace(pixels, images_LHWI=pixels.images_LHWI.to(where))
 
 
 def make(name: str, where: str, runtime: Runtime) -> SimCLR | Probe:
@@ -66,7 +66,7 @@ def make(name: str, where: str, runtime: Runtime) -> SimCLR | Probe:
 def make_method(name: str, where: str, runtime: Runtime, **changes: Any) -> RobustMethod:
     """A method on a few shapes, on the accelerator."""
     data = make_data()
-    pixels = held(load_pixels(data.pixels.images_NHWI.numpy(), runtime.device), where)
+    pixels = held(load_pixels(data.pixels.images_LHWI.numpy(), runtime.device), where)
     tensors: dict[str, Any] = {
         key: value.to(runtime.device) for key, value in vars(data).items() if isinstance(value, torch.Tensor)
     }

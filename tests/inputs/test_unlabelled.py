@@ -17,10 +17,10 @@ from noisyclean.base.log import Silent
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.data.decode import PixelMapping
 from noisyclean.data.journal import open_store
+from noisyclean.data.rows import ImageRows
 from noisyclean.data.store import build_store
 from noisyclean.pipeline.fitting import TrainingSet
-from noisyclean.pipeline.stage import Stage
-from noisyclean.pipeline.unlabelled import UNLABELLED, Unlabelled
+from noisyclean.pipeline.unlabelled import UNLABELLED
 from tests.inputs.conftest import LABELS, NAMES, Case, rows_of
 
 PRETRAINED = ("--set", "simclr.epochs=1", "--set", "simclr.batch=4", "--use-unlabelled")
@@ -64,17 +64,15 @@ def test_they_follow_the_labelled_images_and_do_not_move_their_statistics(tmp_pa
     for folder, names in (("listed", listed), ("others", others)):
         (tmp_path / folder).mkdir()
         build_store(tmp_path / folder, names, PixelMapping(size_px=8), threads=1, reporter=Silent())
-    stage = Stage("prepare-unlabelled", tmp_path / "others", "", 0.0, {}, was_done=True)
-    unlabelled = Unlabelled(stage=stage, store=tmp_path / "others", kept_L=np.asarray([False, True]))
-    alone = TrainingSet(
-        store=tmp_path / "listed", kept_L=np.ones(3, dtype=bool), label_N=np.asarray([0, 1, 0]), num_classes=2
-    )
+    listed_NHWI, others_UHWI = (ImageRows(open_store(tmp_path / name).images_NHWI) for name in ("listed", "others"))
+    others_UHWI = others_UHWI.where(np.asarray([False, True]))
+    alone = TrainingSet(images_NHWI=listed_NHWI, label_N=np.asarray([0, 1, 0]), num_classes=2)
     runtime = choose_runtime("cpu", threads=1, dtype="float32")
     before, _ = alone.on_device(runtime)
-    after, label_N = replace(alone, unlabelled=unlabelled).on_device(runtime)
+    after, label_N = replace(alone, unlabelled_UHWI=others_UHWI).on_device(runtime)
     assert label_N.tolist() == [0, 1, 0]
-    assert torch.equal(after.images_NHWI[:3], before.images_NHWI)
-    assert np.array_equal(after.images_NHWI[3:].numpy(), open_store(tmp_path / "others").images_NHWI[1:])
+    assert torch.equal(after.images_LHWI[:3], before.images_LHWI)
+    assert np.array_equal(after.images_LHWI[3:].numpy(), open_store(tmp_path / "others").images_NHWI[1:])
     assert torch.equal(after.mean_3, before.mean_3)
     assert torch.equal(after.std_3, before.std_3)
 

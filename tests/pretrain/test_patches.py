@@ -24,7 +24,7 @@ def pixels(request: pytest.FixtureRequest) -> Pixels:
 def test_features_equal_a_slow_loop(pixels: Pixels) -> None:
     features = PatchFeatures.learn(pixels, num_filters=5, num_regions=1, seed=0, runtime=RUNTIME)
     got = features(pixels, torch.tensor([3]), RUNTIME)[0]
-    image = pixels.normalise(pixels.images_NHWI[3].permute(2, 0, 1) / 255)
+    image = pixels.normalise(pixels.images_LHWI[3].permute(2, 0, 1) / 255)
     last = pixels.size_px - SIDE_PX + 1
     responses = []
     for top in range(0, last, features.stride):

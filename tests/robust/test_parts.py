@@ -189,7 +189,7 @@ def test_views_are_strong_where_the_neighbours_of_the_start_agree_with_the_label
     drawn = torch.randint(3, (60,), generator=torch.Generator().manual_seed(0))
     data = dataclasses.replace(
         data,
-        pixels=dataclasses.replace(data.pixels, images_NHWI=images),
+        pixels=dataclasses.replace(data.pixels, images_LHWI=images),
         label_N=data.label_N if labels == "right" else drawn,
     )
     strong = StrongViews(data, least_agreement=0.5, runtime=runtime())
