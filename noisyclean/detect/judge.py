@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from noisyclean.detect.calibrate import calibrate
-from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
+from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, doubt_unrecognised, estimate_rate
 from noisyclean.errors import UsageError
 from noisyclean.ops.agreement import Z95, share_error
 from noisyclean.ops.bells import fit_bells
@@ -26,6 +26,12 @@ CLEARLY = 1.1
 """How many times as far another reading must set right and wrong labels apart."""
 MOST_TIMES = 2.0
 """As many labels may be wrong as the opinions contradict before they are balanced, times this."""
+NOTED = 0.5
+"""Doubt of the noise rate from which on the user hears of it."""
+LITTLE_RECOGNISED = (
+    "few images are recognised: a label that looks wrong may be the right one of an unusual image, so the noise rate "
+    "is a guess; more images, a larger --size, or --init pretrained:NAME tell more"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +165,8 @@ def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tu
     learnt = _rate_of(~held_N, log_p_NC, evidence)
     unseen = _rate_of(held_N, log_p_NC, evidence) if held_N.any() else learnt
     if unseen.low <= learnt.high:
-        return count_if_apart(learnt, against_N), ()
+        rate = count_if_apart(learnt, against_N)
+        return rate, (LITTLE_RECOGNISED,) if rate.doubt > NOTED else ()
     disagrees_N = log_p_NC.argmax(axis=1) != evidence.label_N
     note = (
         "the nets have memorised labels: they contradict "
@@ -173,11 +180,15 @@ def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> Rat
     """The noise rate of some of the images."""
     pooled_NC, label_N = log_p_NC[part_N], evidence.label_N[part_N]
     top_N2 = np.partition(pooled_NC, -2, axis=1)[:, -2:]
-    estimate = estimate_rate(top_N2[:, 1] - top_N2[:, 0], pooled_NC.argmax(axis=1) != label_N)
+    confidence_N, predicted_N = top_N2[:, 1] - top_N2[:, 0], pooled_NC.argmax(axis=1)
+    estimate = estimate_rate(confidence_N, predicted_N != label_N)
     if evidence.log_p_NC is None or evidence.outside_log_p_NC is None:
         return estimate
-    opinions = evidence.log_p_NC.argmax(axis=1), evidence.outside_log_p_NC.argmax(axis=1)
-    return cap_by_agreement(estimate, evidence.label_N, opinions, evidence.num_classes, asked_N=part_N)
+    nets_N, outside_N = evidence.log_p_NC.argmax(axis=1), evidence.outside_log_p_NC.argmax(axis=1)
+    capped = cap_by_agreement(estimate, evidence.label_N, (nets_N, outside_N), evidence.num_classes, asked_N=part_N)
+    if evidence.held_out_N is None or _held_out(evidence).any():  # it is known what the nets make of unseen images
+        return capped
+    return doubt_unrecognised(capped, confidence_N, predicted_N != label_N, predicted_N == outside_N)
 
 
 def _held_out(evidence: Evidence) -> BoolArray:

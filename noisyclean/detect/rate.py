@@ -14,6 +14,9 @@ between no growth and the growth of the line, and the interval goes from none to
 Where little is recognised the model errs among its surer half too, and the line is too high. Two opinions that agree
 with each other more than with the labels say how wrong the labels are at most (:func:`cap_by_agreement`).
 
+Where not even the surest images are recognised, labels that look wrong may as well be unusual images, and the estimate
+goes down with its interval (:func:`doubt_unrecognised`).
+
 Where right and wrong labels stand clearly apart in the score, their shares are counted, the more so the further apart
 (:func:`count_if_apart`).
 """
@@ -28,15 +31,20 @@ from noisyclean.ops.agreement import Z95, share_error, triangulate
 from noisyclean.ops.bells import fit_bells
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["RateEstimate", "cap_by_agreement", "count_if_apart", "estimate_rate"]
+__all__ = ["RateEstimate", "cap_by_agreement", "count_if_apart", "doubt_unrecognised", "estimate_rate"]
 
 SURE = 0.5
 """Share of the images that count as surer."""
 NUM_BINS = 10
-"""Of the less sure half, for the cap."""
+"""Of the less sure half, for the cap; of all images, where they are doubted."""
 APART, FAR_APART = 4.0, 7.0
 """Distance of two bells, in their width, from which on fewer than one in forty of either lies nearer to the other, and
 fewer than one in four thousand."""
+
+AGREEING = 0.85
+"""Share of images on which the left-out classifier agrees with the pool where they are recognised."""
+LITTLE, ENOUGH = 0.1, 0.4
+"""Share of the images that are recognised: up to the first an estimate is doubted most, from the second on not."""
 
 VAGUE = 0.05
 """Standard error of a cap above which it says nothing."""
@@ -49,6 +57,8 @@ class RateEstimate:
     rate: float
     low: float
     high: float
+    doubt: float = 0.0
+    """How far it was lowered because little is recognised: 0 not at all, 1 as far as that goes."""
 
 
 def estimate_rate(confidence_N: FloatArray, disagrees_N: BoolArray) -> RateEstimate:
@@ -103,6 +113,40 @@ def cap_by_agreement(
     return replace(estimate, rate=most, low=min(estimate.low, max(0.0, most - Z95 * error)))
 
 
+def doubt_unrecognised(
+    estimate: RateEstimate, confidence_N: FloatArray, disagrees_N: BoolArray, agrees_N: BoolArray
+) -> RateEstimate:
+    """Lower an estimate, and its interval's lower end most, where hardly the surest images are recognised.
+
+    Recognised are as many of the surest images as the left-out classifier agrees with the pool on. Behind them an image
+    whose label is contradicted may be an unusual one of its class. At the least as many labels are wrong as the pool
+    contradicts beyond what it disagrees with the left-out classifier about, as though all of that were its error;
+    the truth is somewhere between that and the estimate, and halfway is taken.
+
+    Args:
+        estimate: What is doubted.
+        confidence_N: How sure the pool is of its prediction; only the order counts.
+        disagrees_N: Whether the prediction differs from the given label.
+        agrees_N: Whether it is that of the left-out classifier too.
+    """
+    num = len(confidence_N)
+    surest_first = np.argsort(-confidence_N, kind="stable")
+    contradicts_N, alike_N = (which_N[surest_first].astype(np.float64) for which_N in (disagrees_N, agrees_N))
+    recognised = np.flatnonzero(np.cumsum(alike_N) >= AGREEING * np.arange(1, num + 1))
+    share = (recognised[-1] + 1) / num if len(recognised) else 0.0
+    doubt = 1 - float(np.clip((share - LITTLE) / (ENOUGH - LITTLE), 0, 1))
+    agree_N = _binned_mean(alike_N)
+    beyond_N = (_binned_mean(contradicts_N) - (1 - agree_N)) / np.maximum(agree_N, 1 / num)
+    least = min(float(beyond_N.clip(0, 1).mean()), estimate.rate)
+    sampling = Z95 * share_error(least, num)
+    return replace(
+        estimate,
+        rate=estimate.rate - doubt * (estimate.rate - least) / 2,
+        low=estimate.low - doubt * max(0.0, estimate.low - max(0.0, least - sampling)),
+        doubt=doubt,
+    )
+
+
 def count_if_apart(estimate: RateEstimate, score_N: FloatArray) -> RateEstimate:
     """Move an estimate towards the share of the upper of two bells, where they hardly overlap.
 
@@ -117,7 +161,8 @@ def count_if_apart(estimate: RateEstimate, score_N: FloatArray) -> RateEstimate:
     bells = fit_bells(score_N, share=estimate.rate, is_share_free=True)
     trust = float(np.clip((bells.distance - APART) / (FAR_APART - APART), 0, 1))
     sampling = Z95 * share_error(bells.share, len(score_N))
-    return RateEstimate(
+    return replace(
+        estimate,
         rate=estimate.rate + trust * (bells.share - estimate.rate),
         low=estimate.low + trust * (max(0.0, bells.share - sampling) - estimate.low),
         high=estimate.high + trust * (min(1.0, bells.share + sampling) - estimate.high),

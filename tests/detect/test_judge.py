@@ -79,3 +79,35 @@ def test_judging_takes_no_more_memory_than_is_said(is_even: bool) -> None:
     finally:
         tracemalloc.stop()
     assert peak / (num * num_classes) < JUDGING_BYTES
+
+
+def little_recognised(num_held_out: int | None) -> Evidence:
+    """Right labels; both opinions err on the less sure images, often on the same ones."""
+    draw, num = np.random.default_rng(4), 600
+    true_N, effort_N = draw.integers(0, CLASSES, num), draw.random(num)
+    shown_N = np.where(draw.random(num) < 0.6 * effort_N, (true_N + 1) % CLASSES, true_N)
+    log_p_NC, outside_NC = (
+        log_softmax(
+            strength * (1.2 - effort_N[:, None]) * np.eye(CLASSES)[shown_N] + draw.normal(size=(num, CLASSES)), 1
+        )
+        for strength in (5.0, 1.0)
+    )
+    held_out_N = None if num_held_out is None else np.arange(num) < num_held_out
+    return Evidence(
+        label_N=true_N, num_classes=CLASSES, log_p_NC=log_p_NC, outside_log_p_NC=outside_NC, held_out_N=held_out_N
+    )
+
+
+def test_nets_of_few_images_that_recognise_little_are_doubted_and_it_is_said() -> None:
+    judged = judge(little_recognised(18))
+    certain = judge(little_recognised(None))  # opinions that were given
+    assert certain.rate.rate > 0.15
+    assert not certain.notes
+    assert judged.rate.rate < 0.75 * certain.rate.rate
+    assert judged.rate.low == 0
+    assert judged.rate.high == certain.rate.high
+    assert "few images are recognised" in judged.notes[0]
+
+
+def test_nets_that_held_out_images_vouch_for_are_not_doubted() -> None:
+    assert judge(little_recognised(100)).rate.doubt == 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, estimate_rate
+from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, doubt_unrecognised, estimate_rate
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2, 0.45])
@@ -74,3 +76,43 @@ def test_an_opinion_that_hardly_sees_anything_caps_nothing() -> None:
     guesses = np.where(draw.random(400) < 0.04, true, draw.integers(0, 4, 400))
     start = RateEstimate(rate=0.3, low=0.2, high=0.4)
     assert cap_by_agreement(start, true, (true, guesses), 4) == start
+
+
+def opinions(num: int, reach: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Confidence, and which of two opinions' errors; both err more the less sure, by ``reach`` of the images sooner."""
+    generator = np.random.default_rng(seed)
+    confidence_N = generator.permutation(num).astype(float)
+    unsure_N = 1 - confidence_N / num
+    first_N, second_N = (generator.random(num) < (unsure_N / reach).clip(0, 0.7) for _ in range(2))
+    return confidence_N, first_N, second_N
+
+
+def test_errors_of_both_opinions_are_hardly_taken_for_noise_where_little_is_recognised() -> None:
+    """All labels are right: what contradicts them are the first opinion's errors."""
+    confidence_N, first_N, second_N = opinions(1_000, 0.5, seed=0)
+    plain = estimate_rate(confidence_N, first_N)
+    doubted = doubt_unrecognised(plain, confidence_N, first_N, ~(first_N | second_N))
+    assert plain.low > 0.1
+    assert doubted.doubt > 0.5
+    assert doubted.low < 0.02
+    assert doubted.rate < 0.65 * plain.rate
+    assert doubted.high == plain.high
+
+
+def test_where_much_is_recognised_nothing_is_doubted() -> None:
+    confidence_N, first_N, second_N = opinions(1_000, 5.0, seed=1)
+    noisy_N = np.random.default_rng(2).random(1_000) < 0.3
+    plain = estimate_rate(confidence_N, first_N | noisy_N)
+    assert doubt_unrecognised(plain, confidence_N, first_N | noisy_N, ~(first_N | second_N)) == plain
+
+
+@given(seed=st.integers(0, 1_000), num=st.integers(1, 60), reach=st.floats(0.1, 5), noise=st.floats(0, 1))
+def test_doubt_only_lowers_and_keeps_the_rate_in_its_interval(seed: int, num: int, reach: float, noise: float) -> None:
+    confidence_N, first_N, second_N = opinions(num, reach, seed)
+    contradicts_N = first_N | (np.random.default_rng(seed + 1).random(num) < noise)
+    plain = estimate_rate(confidence_N, contradicts_N)
+    doubted = doubt_unrecognised(plain, confidence_N, contradicts_N, ~(first_N | second_N))
+    assert 0 <= doubted.low <= doubted.rate <= plain.rate
+    assert doubted.low <= plain.low
+    assert doubted.high == plain.high
+    assert 0 <= doubted.doubt <= 1
