@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from noisyclean.detect.calibrate import calibrate
-from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, doubt_unrecognised, estimate_rate
+from noisyclean.detect.rate import (
+    RateEstimate,
+    cap_by_agreement,
+    cap_by_surest,
+    count_if_apart,
+    doubt_unrecognised,
+    estimate_rate,
+)
 from noisyclean.errors import UsageError
 from noisyclean.ops.agreement import Z95, share_error
 from noisyclean.ops.bells import fit_bells
@@ -160,10 +167,16 @@ def _judge_by(log_p_NC: FloatArray, evidence: Evidence) -> Judged:
 
 
 def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tuple[RateEstimate, tuple[str, ...]]:
-    """The noise rate; where the nets have memorised labels it is read off the images they did not learn from."""
+    """The noise rate; where the nets have memorised labels it is read off the images they did not learn from.
+
+    Whether they have, is to be told from nets that know what they have seen better because they recognise little else:
+    the left-out classifier has to contradict as many labels where it is surest.
+    """
     held_N = _held_out(evidence)
     learnt = _rate_of(~held_N, log_p_NC, evidence)
     unseen = _rate_of(held_N, log_p_NC, evidence) if held_N.any() else learnt
+    if evidence.outside_log_p_NC is not None:
+        unseen = cap_by_surest(unseen, evidence.outside_log_p_NC, evidence.label_N)
     if unseen.low <= learnt.high:
         rate = count_if_apart(learnt, against_N)
         return rate, (LITTLE_RECOGNISED,) if rate.doubt > NOTED else ()
@@ -171,7 +184,7 @@ def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tu
     note = (
         "the nets have memorised labels: they contradict "
         f"{disagrees_N[~held_N].mean():.1%} of the labels they may know and "
-        f"{disagrees_N[held_N].mean():.1%} of the {held_N.sum():,} held out, whose noise rate counts for all"
+        f"{disagrees_N[held_N].mean():.1%} of the {held_N.sum():,} held out, off which the noise rate is read"
     )
     return unseen, (note,)
 

@@ -14,6 +14,9 @@ between no growth and the growth of the line, and the interval goes from none to
 Where little is recognised the model errs among its surer half too, and the line is too high. Two opinions that agree
 with each other more than with the labels say how wrong the labels are at most (:func:`cap_by_agreement`).
 
+What nets make of images they did not learn from holds errors of theirs that no label made; an opinion that left every
+image out says how many labels are wrong at most, where it is surest (:func:`cap_by_surest`).
+
 Where not even the surest images are recognised, labels that look wrong may as well be unusual images, and the estimate
 goes down with its interval (:func:`doubt_unrecognised`).
 
@@ -31,7 +34,7 @@ from noisyclean.ops.agreement import Z95, share_error, triangulate
 from noisyclean.ops.bells import fit_bells
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["RateEstimate", "cap_by_agreement", "count_if_apart", "doubt_unrecognised", "estimate_rate"]
+__all__ = ["RateEstimate", "cap_by_agreement", "cap_by_surest", "count_if_apart", "doubt_unrecognised", "estimate_rate"]
 
 SURE = 0.5
 """Share of the images that count as surer."""
@@ -41,6 +44,8 @@ APART, FAR_APART = 4.0, 7.0
 """Distance of two bells, in their width, from which on fewer than one in forty of either lies nearer to the other, and
 fewer than one in four thousand."""
 
+SUREST = 0.1
+"""Share of the images, those an opinion is surest of, of which it hardly errs."""
 AGREEING = 0.85
 """Share of images on which the left-out classifier agrees with the pool where they are recognised."""
 LITTLE, ENOUGH = 0.1, 0.4
@@ -111,6 +116,25 @@ def cap_by_agreement(
     if error > VAGUE or most >= estimate.rate:
         return estimate
     return replace(estimate, rate=most, low=min(estimate.low, max(0.0, most - Z95 * error)))
+
+
+def cap_by_surest(estimate: RateEstimate, log_p_NC: FloatArray, label_N: IntArray) -> RateEstimate:
+    """Lower an estimate to the share of labels that are contradicted where an opinion is surest.
+
+    The opinion's errors make that share too large, noise that spares clear images makes it too small, so the interval
+    keeps its upper end.
+
+    Args:
+        estimate: What is capped.
+        log_p_NC: An opinion that has memorised no label.
+        label_N: Given class indices.
+    """
+    top_N2 = np.partition(log_p_NC, -2, axis=1)[:, -2:]
+    surest = np.argsort(top_N2[:, 0] - top_N2[:, 1], kind="stable")[: max(1, round(SUREST * len(label_N)))]
+    most = float(np.mean(log_p_NC[surest].argmax(axis=1) != label_N[surest]))
+    if most >= estimate.rate:
+        return estimate
+    return replace(estimate, rate=most, low=min(estimate.low, max(0.0, most - Z95 * share_error(most, len(surest)))))
 
 
 def doubt_unrecognised(

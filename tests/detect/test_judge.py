@@ -111,3 +111,29 @@ def test_nets_of_few_images_that_recognise_little_are_doubted_and_it_is_said() -
 
 def test_nets_that_held_out_images_vouch_for_are_not_doubted() -> None:
     assert judge(little_recognised(100)).rate.doubt == 0
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_knowing_right_labels_by_heart_is_no_noise(noise: float) -> None:
+    """Nets that say what they were told, and unseen err on two images in five."""
+    draw, num = np.random.default_rng(6), 4_000
+    true_N, effort_N = draw.integers(0, CLASSES, num), draw.random(num)
+    label_N = np.where(draw.random(num) < noise, (true_N + 1) % CLASSES, true_N)
+    is_held_N = draw.random(num) < 0.03
+
+    def says(shown_N: IntArray, strength: float) -> FloatArray:
+        log_p_NC: FloatArray = log_softmax(
+            strength * (1.2 - effort_N[:, None]) * np.eye(CLASSES)[shown_N] + draw.normal(size=(num, CLASSES)), 1
+        )
+        return log_p_NC
+
+    evidence = Evidence(
+        label_N=label_N,
+        num_classes=CLASSES,
+        log_p_NC=says(np.where(is_held_N, np.where(draw.random(num) < 0.8 * effort_N, 0, true_N), label_N), 8.0),
+        outside_log_p_NC=says(true_N, 4.0),
+        held_out_N=is_held_N,
+    )
+    judged = judge(evidence)
+    assert judged.rate.rate == pytest.approx(noise, abs=0.06)
+    assert any("memorised" in note for note in judged.notes) == (noise > 0)

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 
-from noisyclean.detect.rate import RateEstimate, cap_by_agreement, count_if_apart, doubt_unrecognised, estimate_rate
+from noisyclean.detect.rate import (
+    RateEstimate,
+    cap_by_agreement,
+    cap_by_surest,
+    count_if_apart,
+    doubt_unrecognised,
+    estimate_rate,
+)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2, 0.45])
@@ -116,3 +124,20 @@ def test_doubt_only_lowers_and_keeps_the_rate_in_its_interval(seed: int, num: in
     assert doubted.low <= plain.low
     assert doubted.high == plain.high
     assert 0 <= doubted.doubt <= 1
+
+
+def test_an_opinion_that_contradicts_few_labels_where_it_is_surest_caps_the_rate() -> None:
+    """It errs on all but its surest tenth; of that, one label in ten is wrong."""
+    draw, num = np.random.default_rng(5), 2_000
+    label_N = draw.integers(0, 4, num)
+    other_N = (label_N + 1) % 4
+    says_N = np.where(np.arange(num) % 100 < 9, label_N, other_N)
+    sure_N = np.where(np.arange(num) % 100 < 10, 5.0, 1.0)
+    log_p_NC = log_softmax(sure_N[:, None] * np.eye(4)[says_N], axis=1)
+    high = RateEstimate(rate=0.4, low=0.3, high=0.5)
+    capped = cap_by_surest(high, log_p_NC, label_N)
+    assert capped.rate == pytest.approx(0.1)
+    assert capped.low == pytest.approx(0.1 - 1.96 * np.sqrt(0.09 / 200))
+    assert capped.high == 0.5
+    low = RateEstimate(rate=0.05, low=0.0, high=0.1)
+    assert cap_by_surest(low, log_p_NC, label_N) == low
