@@ -167,10 +167,10 @@ def _judge_by(log_p_NC: FloatArray, evidence: Evidence) -> Judged:
 
 
 def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tuple[RateEstimate, tuple[str, ...]]:
-    """The noise rate; where the nets have memorised labels it is read off the images they did not learn from.
+    """The noise rate; where the nets know labels by heart it is read off the images they did not learn from.
 
-    Whether they have, is to be told from nets that know what they have seen better because they recognise little else:
-    the left-out classifier has to contradict as many labels where it is surest.
+    Nets know right labels by heart too, and err on unseen images by themselves. How many labels are wrong at most, the
+    left-out classifier says where it is surest.
     """
     held_N = _held_out(evidence)
     learnt = _rate_of(~held_N, log_p_NC, evidence)
