@@ -110,6 +110,8 @@ class Evidence:
     """Log class probabilities by nets trained on the labels: their geometric mean, rows normalised."""
     outside_log_p_NC: FloatArray | None = None
     """Log class probabilities by a classifier fitted without the sample (and its group) on label-free features."""
+    witness_log_p_NC: FloatArray | None = None
+    """The same where it is no opinion on each label: beside nets trained long it says how many are wrong at most."""
     held_out_N: BoolArray | None = None
     """Samples the nets did not learn from, kept out by chance: their labels are as noisy as the others."""
     loss_EN: FloatArray | None = None

@@ -175,8 +175,9 @@ def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tu
     held_N = _held_out(evidence)
     learnt = _rate_of(~held_N, log_p_NC, evidence)
     unseen = _rate_of(held_N, log_p_NC, evidence) if held_N.any() else learnt
-    if evidence.outside_log_p_NC is not None:
-        unseen = cap_by_surest(unseen, evidence.outside_log_p_NC, evidence.label_N)
+    witness_NC = evidence.outside_log_p_NC if evidence.witness_log_p_NC is None else evidence.witness_log_p_NC
+    if witness_NC is not None:
+        unseen = cap_by_surest(unseen, witness_NC, evidence.label_N)
     if unseen.low <= learnt.high:
         rate = count_if_apart(learnt, against_N)
         return rate, (LITTLE_RECOGNISED,) if rate.doubt > NOTED else ()

@@ -9,6 +9,7 @@ import numpy as np
 
 from noisyclean.base.log import Reporter
 from noisyclean.ops.agreement import Z95
+from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.starting import Start
@@ -24,6 +25,7 @@ __all__ = ["compare_stages", "comparison", "num_trainings"]
 def compare_stages(
     run: RunDir,
     prepared: Prepared,
+    embedded: Embedded,
     start: Start,
     main: Trained,
     plan: TrainPlan,
@@ -41,7 +43,7 @@ def compare_stages(
     if main.job.name != BASELINE:
         baseline = train(baseline_job(prepared, main.job, plan))
         trained.append(baseline)
-    stats = score_training(baseline, prepared, plan)
+    stats = score_training(baseline, prepared, embedded, plan)
     for job in (pruned_job(baseline.job, stats, prepared.table), relabelled_job(baseline.job, stats, prepared.table)):
         trained.append(train(job))
     return trained

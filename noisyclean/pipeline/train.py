@@ -18,6 +18,7 @@ from noisyclean.errors import DataError, UsageError
 from noisyclean.pipeline.budget import decide_training, parse_budget
 from noisyclean.pipeline.compare import compare_stages, num_trainings
 from noisyclean.pipeline.costs import Stopwatch
+from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.grouping import group_stage
 from noisyclean.pipeline.origin import Origin, resolve_origin
@@ -297,12 +298,13 @@ def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str],
         plan, prepared, test, start = _make_ready(run, asked, ingested, inputs, reporter)
     truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
     job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
+    embedded = embed_stage(run, prepared, None, plan.base, reporter=reporter)
     trained = [train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]
     if asked.compares:
         trained += compare_stages(
-            run, prepared, start, trained[0], plan, reporter=reporter, tensorboard=asked.tensorboard
+            run, prepared, embedded, start, trained[0], plan, reporter=reporter, tensorboard=asked.tensorboard
         )
-    return training_report_stage(run, prepared, trained, test, truth_N, plan, reporter=reporter)
+    return training_report_stage(run, prepared, embedded, trained, test, truth_N, plan, reporter=reporter)
 
 
 def _make_ready(

@@ -15,6 +15,7 @@ from noisyclean.export.card import model_card
 from noisyclean.ops.metrics import detection_metrics
 from noisyclean.pipeline.compare import comparison
 from noisyclean.pipeline.detecting import outside_signals
+from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
@@ -37,6 +38,7 @@ FEWEST_JUDGES = 50
 def training_report_stage(
     run: RunDir,
     prepared: Prepared,
+    embedded: Embedded,
     trained: list[Trained],
     test: TestSet | None,
     truth_N: IntArray | None,
@@ -49,6 +51,7 @@ def training_report_stage(
     Args:
         run: The run directory.
         prepared: The images trained on.
+        embedded: What a classifier says that left each of them out.
         trained: The training that was asked for, then what it is compared with.
         test: Images to judge by.
         truth_N: True classes, to judge the detection by.
@@ -61,7 +64,9 @@ def training_report_stage(
     def work(_: Path) -> list[Path]:
         tested = _test_all(trained, test, prepared, plan)
         stats = {
-            one.job.name: score_training(one, prepared, plan) for one in trained if _has_given_labels(one, prepared)
+            one.job.name: score_training(one, prepared, embedded, plan)
+            for one in trained
+            if _has_given_labels(one, prepared)
         }
         for note in stats[main.job.name].notes:
             reporter.say(note)
@@ -88,7 +93,7 @@ def training_report_stage(
         write_json(run.root / "summary.json", summary)
         return [*outputs, run.root / "summary.json"]
 
-    inputs = {one.stage.name: one.stage.fingerprint for one in trained} | {"prepare": prepared.stage.fingerprint}
+    inputs = {one.name: one.fingerprint for one in (prepared.stage, embedded.stage, *(one.stage for one in trained))}
     if test is not None:
         inputs["test"] = test.fingerprint
     if truth_N is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from noisyclean.base.runtime import use_threads
 from noisyclean.detect.fuse import fuse
 from noisyclean.pipeline.detecting import apply_signals, settle_certain
+from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.training import Trained
 from noisyclean.pipeline.training_plan import TrainPlan
@@ -15,8 +18,12 @@ from noisyclean.types import SampleStats
 __all__ = ["score_training"]
 
 
-def score_training(trained: Trained, prepared: Prepared, plan: TrainPlan) -> SampleStats:
-    """Apply every signal whose evidence the training left, fuse them, and put what is known before what is likely."""
+def score_training(trained: Trained, prepared: Prepared, embedded: Embedded, plan: TrainPlan) -> SampleStats:
+    """Apply every signal whose evidence the training left, fuse them, and put what is known before what is likely.
+
+    The left-out classifier is only a witness: nets that were trained for long recognise far more than it does.
+    """
+    evidence = replace(trained.evidence, witness_log_p_NC=embedded.outside_log_p_NC)
     with use_threads(plan.base.threads):
-        scores = apply_signals(trained.evidence, plan.base.score, device=torch.device(plan.base.device))
-    return settle_certain(fuse(trained.evidence, scores, classes=prepared.table.classes), prepared)
+        scores = apply_signals(evidence, plan.base.score, device=torch.device(plan.base.device))
+    return settle_certain(fuse(evidence, scores, classes=prepared.table.classes), prepared)
