@@ -167,17 +167,10 @@ def _judge_by(log_p_NC: FloatArray, evidence: Evidence) -> Judged:
 
 
 def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tuple[RateEstimate, tuple[str, ...]]:
-    """The noise rate; where the nets know labels by heart it is read off the images they did not learn from.
-
-    Nets know right labels by heart too, and err on unseen images by themselves. How many labels are wrong at most, the
-    left-out classifier says where it is surest.
-    """
+    """The noise rate; where the nets have memorised labels it is read off the images they did not learn from."""
     held_N = _held_out(evidence)
     learnt = _rate_of(~held_N, log_p_NC, evidence)
-    unseen = _rate_of(held_N, log_p_NC, evidence) if held_N.any() else learnt
-    witness_NC = evidence.outside_log_p_NC if evidence.witness_log_p_NC is None else evidence.witness_log_p_NC
-    if witness_NC is not None:
-        unseen = cap_by_surest(unseen, witness_NC, evidence.label_N)
+    unseen = _rate_of_unseen(held_N, log_p_NC, evidence) if held_N.any() else learnt
     if unseen.low <= learnt.high:
         rate = count_if_apart(learnt, against_N)
         return rate, (LITTLE_RECOGNISED,) if rate.doubt > NOTED else ()
@@ -190,11 +183,22 @@ def _rate(log_p_NC: FloatArray, against_N: FloatArray, evidence: Evidence) -> tu
     return unseen, (note,)
 
 
+def _rate_of_unseen(held_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> RateEstimate:
+    """The noise rate of images the nets did not learn from.
+
+    Nets know right labels by heart too, and err on unseen images by themselves. How many labels are wrong at most, the
+    left-out classifier says where it is surest.
+    """
+    unseen = _rate_of(held_N, log_p_NC, evidence)
+    witness_NC = evidence.outside_log_p_NC if evidence.witness_log_p_NC is None else evidence.witness_log_p_NC
+    return unseen if witness_NC is None else cap_by_surest(unseen, witness_NC, evidence.label_N)
+
+
 def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> RateEstimate:
     """The noise rate of some of the images."""
     pooled_NC, label_N = log_p_NC[part_N], evidence.label_N[part_N]
-    top_N2 = np.partition(pooled_NC, -2, axis=1)[:, -2:]
-    confidence_N, predicted_N = top_N2[:, 1] - top_N2[:, 0], pooled_NC.argmax(axis=1)
+    predicted_N = pooled_NC.argmax(axis=1)
+    confidence_N = margins(pooled_NC, predicted_N)
     estimate = estimate_rate(confidence_N, predicted_N != label_N)
     if evidence.log_p_NC is None or evidence.outside_log_p_NC is None:
         return estimate

@@ -32,6 +32,7 @@ import numpy as np
 
 from noisyclean.ops.agreement import Z95, share_error, triangulate
 from noisyclean.ops.bells import fit_bells
+from noisyclean.ops.pooling import margins
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["RateEstimate", "cap_by_agreement", "cap_by_surest", "count_if_apart", "doubt_unrecognised", "estimate_rate"]
@@ -45,7 +46,7 @@ APART, FAR_APART = 4.0, 7.0
 fewer than one in four thousand."""
 
 SUREST = 0.1
-"""Share of the images, those an opinion is surest of, of which it hardly errs."""
+"""Share of the images, those an opinion is surest of, that tell how many labels are wrong at most."""
 AGREEING = 0.85
 """Share of images on which the left-out classifier agrees with the pool where they are recognised."""
 LITTLE, ENOUGH = 0.1, 0.4
@@ -129,9 +130,10 @@ def cap_by_surest(estimate: RateEstimate, log_p_NC: FloatArray, label_N: IntArra
         log_p_NC: An opinion that has memorised no label.
         label_N: Given class indices.
     """
-    top_N2 = np.partition(log_p_NC, -2, axis=1)[:, -2:]
-    surest = np.argsort(top_N2[:, 0] - top_N2[:, 1], kind="stable")[: max(1, round(SUREST * len(label_N)))]
-    most = float(np.mean(log_p_NC[surest].argmax(axis=1) != label_N[surest]))
+    predicted_N = log_p_NC.argmax(axis=1)
+    surest_first = np.argsort(-margins(log_p_NC, predicted_N), kind="stable")
+    surest = surest_first[: max(1, round(SUREST * len(label_N)))]
+    most = float(np.mean(predicted_N[surest] != label_N[surest]))
     if most >= estimate.rate:
         return estimate
     return replace(estimate, rate=most, low=min(estimate.low, max(0.0, most - Z95 * share_error(most, len(surest)))))
