@@ -200,7 +200,9 @@ def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> Rat
     predicted_N = pooled_NC.argmax(axis=1)
     confidence_N = margins(pooled_NC, predicted_N)
     estimate = estimate_rate(confidence_N, predicted_N != label_N)
-    if evidence.log_p_NC is None or evidence.outside_log_p_NC is None:
+    if evidence.log_p_NC is None:
+        return cap_by_surest(estimate, pooled_NC, label_N)
+    if evidence.outside_log_p_NC is None:
         return estimate
     nets_N, outside_N = evidence.log_p_NC.argmax(axis=1), evidence.outside_log_p_NC.argmax(axis=1)
     capped = cap_by_agreement(estimate, evidence.label_N, (nets_N, outside_N), evidence.num_classes, asked_N=part_N)

@@ -14,8 +14,9 @@ between no growth and the growth of the line, and the interval goes from none to
 Where little is recognised the model errs among its surer half too, and the line is too high. Two opinions that agree
 with each other more than with the labels say how wrong the labels are at most (:func:`cap_by_agreement`).
 
-What nets make of images they did not learn from holds errors of theirs that no label made; an opinion that left every
-image out says how many labels are wrong at most, where it is surest (:func:`cap_by_surest`).
+An opinion that left every image out recognises less still, and what nets make of images they did not learn from holds
+errors of theirs that no label made. Where the former is surest, it says how many labels are wrong at most
+(:func:`cap_by_surest`).
 
 Where not even the surest images are recognised, labels that look wrong may as well be unusual images, and the estimate
 goes down with its interval (:func:`doubt_unrecognised`).
@@ -47,6 +48,8 @@ fewer than one in four thousand."""
 
 SUREST = 0.1
 """Share of the images, those an opinion is surest of, that tell how many labels are wrong at most."""
+SPARED = 1.25
+"""As many times as frequent wrong labels may be on the whole: they spare clear images."""
 AGREEING = 0.85
 """Share of images on which the left-out classifier agrees with the pool where they are recognised."""
 LITTLE, ENOUGH = 0.1, 0.4
@@ -120,10 +123,10 @@ def cap_by_agreement(
 
 
 def cap_by_surest(estimate: RateEstimate, log_p_NC: FloatArray, label_N: IntArray) -> RateEstimate:
-    """Lower an estimate to the share of labels that are contradicted where an opinion is surest.
+    """Lower an estimate to little more than the share of labels that are contradicted where an opinion is surest.
 
-    The opinion's errors make that share too large, noise that spares clear images makes it too small, so the interval
-    keeps its upper end.
+    The opinion's errors make that share too large; noise spares clear images, more where it is of some classes alone,
+    so the interval keeps its upper end.
 
     Args:
         estimate: What is capped.
@@ -134,9 +137,8 @@ def cap_by_surest(estimate: RateEstimate, log_p_NC: FloatArray, label_N: IntArra
     surest_first = np.argsort(-margins(log_p_NC, predicted_N), kind="stable")
     surest = surest_first[: max(1, round(SUREST * len(label_N)))]
     most = float(np.mean(predicted_N[surest] != label_N[surest]))
-    if most >= estimate.rate:
-        return estimate
-    return replace(estimate, rate=most, low=min(estimate.low, max(0.0, most - Z95 * share_error(most, len(surest)))))
+    least = max(0.0, most - Z95 * share_error(most, len(surest)))
+    return replace(estimate, rate=min(estimate.rate, SPARED * most), low=min(estimate.low, least))
 
 
 def doubt_unrecognised(

@@ -136,7 +136,7 @@ def test_an_opinion_that_contradicts_few_labels_where_it_is_surest_caps_the_rate
     log_p_NC = log_softmax(sure_N[:, None] * np.eye(4)[says_N], axis=1)
     high = RateEstimate(rate=0.4, low=0.3, high=0.5)
     capped = cap_by_surest(high, log_p_NC, label_N)
-    assert capped.rate == pytest.approx(0.1)
+    assert capped.rate == pytest.approx(0.125)
     assert capped.low == pytest.approx(0.1 - 1.96 * np.sqrt(0.09 / 200))
     assert capped.high == 0.5
     low = RateEstimate(rate=0.05, low=0.0, high=0.1)
