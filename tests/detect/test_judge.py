@@ -81,17 +81,20 @@ def test_judging_takes_no_more_memory_than_is_said(is_even: bool) -> None:
     assert peak / (num * num_classes) < JUDGING_BYTES
 
 
+def opinion_of(shown_N: IntArray, effort_N: FloatArray, strength: float, draw: np.random.Generator) -> FloatArray:
+    """What is shown, the less surely the more effort an image takes, in [0, 1]."""
+    surely_N = strength * (1.2 - effort_N)
+    noise_NC = draw.normal(size=(len(shown_N), CLASSES))
+    log_p_NC: FloatArray = log_softmax(surely_N[:, None] * np.eye(CLASSES)[shown_N] + noise_NC, axis=1)
+    return log_p_NC
+
+
 def little_recognised(num_held_out: int | None) -> Evidence:
     """Right labels; both opinions err on the less sure images, often on the same ones."""
     draw, num = np.random.default_rng(4), 600
     true_N, effort_N = draw.integers(0, CLASSES, num), draw.random(num)
     shown_N = np.where(draw.random(num) < 0.6 * effort_N, (true_N + 1) % CLASSES, true_N)
-    log_p_NC, outside_NC = (
-        log_softmax(
-            strength * (1.2 - effort_N[:, None]) * np.eye(CLASSES)[shown_N] + draw.normal(size=(num, CLASSES)), 1
-        )
-        for strength in (5.0, 1.0)
-    )
+    log_p_NC, outside_NC = (opinion_of(shown_N, effort_N, strength, draw) for strength in (5.0, 1.0))
     held_out_N = None if num_held_out is None else np.arange(num) < num_held_out
     return Evidence(
         label_N=true_N, num_classes=CLASSES, log_p_NC=log_p_NC, outside_log_p_NC=outside_NC, held_out_N=held_out_N
@@ -120,25 +123,13 @@ def test_knowing_right_labels_by_heart_is_no_noise(noise: float) -> None:
     true_N, effort_N = draw.integers(0, CLASSES, num), draw.random(num)
     label_N = np.where(draw.random(num) < noise, (true_N + 1) % CLASSES, true_N)
     is_held_N = draw.random(num) < 0.03
-
-    def says(shown_N: IntArray, strength: float) -> FloatArray:
-        log_p_NC: FloatArray = log_softmax(
-            strength * (1.2 - effort_N[:, None]) * np.eye(CLASSES)[shown_N] + draw.normal(size=(num, CLASSES)), 1
-        )
-        return log_p_NC
-
+    is_guessed_N = is_held_N & (draw.random(num) < 0.4)
+    known_N = np.where(is_guessed_N, draw.integers(0, CLASSES, num), np.where(is_held_N, true_N, label_N))
     evidence = Evidence(
         label_N=label_N,
         num_classes=CLASSES,
-        log_p_NC=says(
-            np.where(
-                is_held_N & (draw.random(num) < 0.4),
-                draw.integers(0, CLASSES, num),
-                np.where(is_held_N, true_N, label_N),
-            ),
-            8.0,
-        ),
-        outside_log_p_NC=says(true_N, 2.5),
+        log_p_NC=opinion_of(known_N, effort_N, 8.0, draw),
+        outside_log_p_NC=opinion_of(true_N, effort_N, 2.5, draw),
         held_out_N=is_held_N,
     )
     judged = judge(evidence)
