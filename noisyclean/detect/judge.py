@@ -8,10 +8,13 @@ import numpy as np
 
 from noisyclean.detect.calibrate import calibrate
 from noisyclean.detect.rate import (
+    CLEAR,
     RateEstimate,
+    are_surest,
     cap_by_agreement,
     cap_by_surest,
     count_if_apart,
+    count_missing,
     doubt_unrecognised,
     estimate_rate,
 )
@@ -205,10 +208,14 @@ def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> Rat
     if evidence.outside_log_p_NC is None:
         return estimate
     nets_N, outside_N = evidence.log_p_NC.argmax(axis=1), evidence.outside_log_p_NC.argmax(axis=1)
+    agrees_N = predicted_N == outside_N[part_N]
+    if not _held_out(evidence)[part_N].any():
+        clear_N = agrees_N & are_surest(margins(evidence.outside_log_p_NC, outside_N)[part_N], CLEAR)
+        estimate = count_missing(estimate, confidence_N, predicted_N != label_N, clear_N)
     capped = cap_by_agreement(estimate, evidence.label_N, (nets_N, outside_N), evidence.num_classes, asked_N=part_N)
     if evidence.held_out_N is None or _held_out(evidence).any():  # it is known what the nets make of unseen images
         return capped
-    return doubt_unrecognised(capped, confidence_N, predicted_N != label_N, predicted_N == outside_N)
+    return doubt_unrecognised(capped, confidence_N, predicted_N != label_N, agrees_N)
 
 
 def _held_out(evidence: Evidence) -> BoolArray:

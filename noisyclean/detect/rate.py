@@ -11,6 +11,9 @@ the labels are a little surer of the images whose label is right, which makes th
 between no growth and the growth of the line, and the interval goes from none to twice that of the line. See
 ``docs/methods/detection.md``.
 
+Where they are much surer of them, wrong labels are missing among the surer half altogether; images that are clear to
+an opinion that has seen no label tell how many of them (:func:`count_missing`).
+
 Where little is recognised the model errs among its surer half too, and the line is too high. Two opinions that agree
 with each other more than with the labels say how wrong the labels are at most (:func:`cap_by_agreement`).
 
@@ -36,7 +39,17 @@ from noisyclean.ops.bells import fit_bells
 from noisyclean.ops.pooling import margins
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["RateEstimate", "cap_by_agreement", "cap_by_surest", "count_if_apart", "doubt_unrecognised", "estimate_rate"]
+__all__ = [
+    "CLEAR",
+    "RateEstimate",
+    "are_surest",
+    "cap_by_agreement",
+    "cap_by_surest",
+    "count_if_apart",
+    "count_missing",
+    "doubt_unrecognised",
+    "estimate_rate",
+]
 
 SURE = 0.5
 """Share of the images that count as surer."""
@@ -45,6 +58,12 @@ NUM_BINS = 10
 APART, FAR_APART = 4.0, 7.0
 """Distance of two bells, in their width, from which on fewer than one in forty of either lies nearer to the other, and
 fewer than one in four thousand."""
+
+CLEAR = 0.4
+"""Share of the images, those an opinion is surest of, that count as clear."""
+LEAST_SHOWN = 0.5
+"""As many of the wrong labels the surer half shows at least, against right ones: less is no selection, but labels the
+nets know by heart."""
 
 SUREST = 0.1
 """Share of the images, those an opinion is surest of, that tell how many labels are wrong at most."""
@@ -96,6 +115,33 @@ def estimate_rate(confidence_N: FloatArray, disagrees_N: BoolArray) -> RateEstim
     return RateEstimate(rate=rate, low=max(0.0, carried_on(0.0) - sampling), high=min(1.0, carried_on(2.0) + sampling))
 
 
+def count_missing(
+    estimate: RateEstimate, confidence_N: FloatArray, disagrees_N: BoolArray, clear_N: BoolArray
+) -> RateEstimate:
+    """Raise an estimate to the share of wrong labels in the surer half, those counted in that are missing there.
+
+    Nets that have seen a wrong label are less sure of its image, however clear it is. Clear images with wrong labels
+    should lie in the surer half as often as clear ones with right labels do; by as much as they do it less often, the
+    odds of a wrong label are larger than the half shows. Noise that grows where images are less clear is left out, so
+    it is the least there may be.
+
+    Args:
+        estimate: What is raised; the interval's lower end stays.
+        confidence_N: How sure the model is of its prediction; only the order counts.
+        disagrees_N: Whether the prediction differs from the given label.
+        clear_N: Whether an opinion that has seen no label predicts the same and is sure (:data:`CLEAR`).
+    """
+    sure_N = are_surest(confidence_N, SURE)
+    wrong_N, right_N = clear_N & disagrees_N, clear_N & ~disagrees_N
+    shown_of_wrong = (1 + (sure_N & wrong_N).sum()) / (1 + wrong_N.sum())
+    shown_of_right = max(1, (sure_N & right_N).sum()) / max(1, right_N.sum())
+    shown = float(np.clip(shown_of_wrong / shown_of_right, LEAST_SHOWN, 1))
+    seen = float(disagrees_N[sure_N].mean())
+    least = seen / (seen + shown * (1 - seen))
+    missing = max(0.0, least - max(seen, estimate.rate))
+    return replace(estimate, rate=estimate.rate + missing, high=min(1.0, estimate.high + missing))
+
+
 def cap_by_agreement(
     estimate: RateEstimate,
     label_N: IntArray,
@@ -134,10 +180,9 @@ def cap_by_surest(estimate: RateEstimate, log_p_NC: FloatArray, label_N: IntArra
         label_N: Given class indices.
     """
     predicted_N = log_p_NC.argmax(axis=1)
-    surest_first = np.argsort(-margins(log_p_NC, predicted_N), kind="stable")
-    surest = surest_first[: max(1, round(SUREST * len(label_N)))]
-    most = float(np.mean(predicted_N[surest] != label_N[surest]))
-    least = max(0.0, most - Z95 * share_error(most, len(surest)))
+    surest_N = are_surest(margins(log_p_NC, predicted_N), SUREST)
+    most = float(np.mean(predicted_N[surest_N] != label_N[surest_N]))
+    least = max(0.0, most - Z95 * share_error(most, int(surest_N.sum())))
     return replace(estimate, rate=min(estimate.rate, SPARED * most), low=min(estimate.low, least))
 
 
@@ -195,6 +240,13 @@ def count_if_apart(estimate: RateEstimate, score_N: FloatArray) -> RateEstimate:
         low=estimate.low + trust * (max(0.0, bells.share - sampling) - estimate.low),
         high=estimate.high + trust * (min(1.0, bells.share + sampling) - estimate.high),
     )
+
+
+def are_surest(confidence_N: FloatArray, share: float) -> BoolArray:
+    """Which are the surest, at least one of them; of equals the first."""
+    surest_N = np.zeros(len(confidence_N), dtype=bool)
+    surest_N[np.argsort(-confidence_N, kind="stable")[: max(1, round(share * len(confidence_N)))]] = True
+    return surest_N
 
 
 def _rising_line(rank_M: FloatArray, share_M: FloatArray) -> tuple[float, float]:

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from noisyclean.detect.rate import (
+    CLEAR,
     RateEstimate,
+    are_surest,
     cap_by_agreement,
     cap_by_surest,
     count_if_apart,
+    count_missing,
     doubt_unrecognised,
     estimate_rate,
 )
@@ -44,6 +47,48 @@ def test_only_the_order_of_the_confidence_counts() -> None:
     draw = np.random.default_rng(2)
     confidence, disagrees = draw.random(999), draw.random(999) < 0.3
     assert estimate_rate(confidence, disagrees) == estimate_rate(np.exp(9 * confidence), disagrees)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.1, 0.2])
+def test_wrong_labels_that_nets_are_less_sure_of_are_counted_by_those_of_clear_images(noise: float) -> None:
+    draw = np.random.default_rng(5)
+    clarity = draw.random(20_000)
+    is_wrong = draw.random(20_000) < noise
+    confidence = clarity * np.where(is_wrong & (draw.random(20_000) < 0.5), 0.3, 1)
+    clear = are_surest(clarity + draw.normal(0, 0.1, 20_000), CLEAR)
+    line = estimate_rate(confidence, is_wrong)
+    found = count_missing(line, confidence, is_wrong, clear)
+    wrong = is_wrong.mean()
+    assert line.rate < 0.8 * wrong < found.rate < 1.03 * wrong
+    assert found.low == line.low < wrong < found.high
+
+
+def test_where_nets_are_as_sure_of_wrong_labels_none_is_missing() -> None:
+    draw = np.random.default_rng(6)
+    confidence = draw.random(20_000)
+    is_wrong = draw.random(20_000) < 0.2
+    line = estimate_rate(confidence, is_wrong)
+    clear = draw.random(20_000) < CLEAR
+    assert count_missing(line, confidence, is_wrong, clear).rate == pytest.approx(line.rate, abs=0.01)
+
+
+def test_errors_among_unsure_images_alone_are_no_missing_labels() -> None:
+    draw = np.random.default_rng(7)
+    confidence = draw.random(2_000)
+    errs = draw.random(2_000) < np.where(confidence < 0.4, 0.5, 0)
+    line = estimate_rate(confidence, errs)
+    assert count_missing(line, confidence, errs, draw.random(2_000) < CLEAR) == line
+
+
+@given(seed=st.integers(0, 1000), num=st.integers(1, 60), noise=st.floats(0, 1), shift=st.floats(-2, 2))
+def test_counting_what_is_missing_only_raises(seed: int, num: int, noise: float, shift: float) -> None:
+    draw = np.random.default_rng(seed)
+    disagrees = draw.random(num) < noise
+    confidence = draw.random(num) + shift * disagrees
+    line = estimate_rate(confidence, disagrees)
+    found = count_missing(line, confidence, disagrees, draw.random(num) < CLEAR)
+    assert found.low == line.low <= line.rate <= found.rate <= found.high <= 1
+    assert found.high >= line.high
 
 
 @pytest.mark.parametrize("num", [1, 2, 5])
