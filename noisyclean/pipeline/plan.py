@@ -34,7 +34,7 @@ __all__ = [
 
 MANY_IMAGES = 10_000
 """From here on images need no more epochs than the preset's."""
-MOST_EPOCHS = 40
+MOST_EPOCHS = 36
 LEAST_STEPS = 56
 """Of an epoch, where the images are enough for that many batches."""
 LEAST_BATCH = 8
@@ -258,7 +258,7 @@ def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tupl
 
 def _plan_probe(preset: str, num: int, is_small_machine: bool) -> tuple[ProbeConfig, str]:
     """Few images get small batches rather than many epochs: steps teach, epochs memorise the wrong labels."""
-    num_nets, epochs = {"quick": (1, 16), "standard": (1, 32), "thorough": (3, 32), "paper": (3, 40)}[preset]
+    num_nets, epochs = {"quick": (1, 14), "standard": (1, 28), "thorough": (3, 28), "paper": (3, 35)}[preset]
     stretch = math.sqrt(MANY_IMAGES / num)
     epochs = max(epochs, min(round(epochs * stretch), MOST_EPOCHS))
     most = 128 if is_small_machine else 256

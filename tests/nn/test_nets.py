@@ -117,6 +117,15 @@ def test_folded_normalisation_computes_the_same(name: str) -> None:
     assert all(parameter.requires_grad for parameter in net.parameters())
 
 
+def test_normalisation_that_turns_values_around_is_not_folded_through_their_largest() -> None:
+    net = create_backbone("noisyclean_compact", num_classes=5, seed=0)
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.weight)
+    x = torch.randn(4, 3, 32, 32)
+    assert torch.allclose(folded(net)(x), net.eval()(x), atol=1e-4)
+
+
 def test_the_nets_of_a_cpu_lose_all_normalisation() -> None:
     net = create_backbone("noisyclean_compact", num_classes=5, seed=0)
     assert any(isinstance(part, nn.BatchNorm2d) for part in net.modules())
