@@ -151,7 +151,7 @@ class ProbeConfig:
 
     num_nets: Annotated[int, Range(at_least=1)] = 1
     """Independent nets; their evidence is averaged."""
-    epochs: Annotated[int, Range(at_least=1)] = 28
+    epochs: Annotated[int, Range(at_least=1)] = 32
     """Of each net."""
     batch: Annotated[int, Range(at_least=2)] = 128
     """Images in a step."""
