@@ -32,6 +32,16 @@ def test_views_are_small_where_every_pass_counts_and_any_size_will_do(
     assert ("views of 0.75 times" in plan.reasons["simclr"]) == (view_side < 1 and preset == "thorough")
 
 
+def test_the_default_net_of_a_cpu_learns_sooner_than_others(shapes: Shapes) -> None:
+    table = read_labels(shapes.images, shapes.labels).table
+    compact, other = (
+        decide_plan(PlanRequest(backbone=name, size=32, device="cpu"), table) for name in (None, "resnet18")
+    )
+    assert (compact.probe.epochs, other.probe.epochs) == (35, 40)
+    for plan in (compact, other):
+        assert plan.reasons["probe"].endswith("more epochs of so few images would memorise their labels")
+
+
 @pytest.fixture
 def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan is made as on a machine with one; nothing is computed there."""

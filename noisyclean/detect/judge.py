@@ -208,12 +208,12 @@ def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> Rat
     if evidence.outside_log_p_NC is None:
         return estimate
     nets_N, outside_N = evidence.log_p_NC.argmax(axis=1), evidence.outside_log_p_NC.argmax(axis=1)
-    agrees_N = predicted_N == outside_N[part_N]
-    if not _held_out(evidence)[part_N].any():
-        clear_N = agrees_N & are_surest(margins(evidence.outside_log_p_NC, outside_N)[part_N], CLEAR)
+    agrees_N, held_N = predicted_N == outside_N[part_N], _held_out(evidence)
+    if not held_N[part_N].any():
+        clear_N = agrees_N & are_surest(margins(evidence.outside_log_p_NC[part_N], outside_N[part_N]), CLEAR)
         estimate = count_missing(estimate, confidence_N, predicted_N != label_N, clear_N)
     capped = cap_by_agreement(estimate, evidence.label_N, (nets_N, outside_N), evidence.num_classes, asked_N=part_N)
-    if evidence.held_out_N is None or _held_out(evidence).any():  # it is known what the nets make of unseen images
+    if evidence.held_out_N is None or held_N.any():  # it is known what the nets make of unseen images
         return capped
     return doubt_unrecognised(capped, confidence_N, predicted_N != label_N, agrees_N)
 

@@ -21,18 +21,21 @@ def folded(model: nn.Module) -> nn.Module:
     """
     copied = copy.deepcopy(model.eval()).requires_grad_(False)
     for sequence in [part for part in copied.modules() if isinstance(part, nn.Sequential)]:
-        for place, first in enumerate(sequence):
-            after = place + (2 if _pools(sequence, place + 1) else 1)
-            second = sequence[after] if after < len(sequence) else None
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                sequence[place] = fuse_conv_bn_eval(first, second)
+        for place, layer in enumerate(sequence):
+            found = _normalisation_of(sequence, place)
+            if isinstance(layer, nn.Conv2d) and found is not None:
+                after, normalisation = found
+                sequence[place] = fuse_conv_bn_eval(layer, normalisation)
                 sequence[after] = nn.Identity()
     return copied
 
 
-def _pools(sequence: nn.Sequential, place: int) -> bool:
-    """Whether a layer takes largest values, and what normalises them next keeps their order."""
-    if place + 1 >= len(sequence) or not isinstance(sequence[place], nn.MaxPool2d):
-        return False
-    normalisation = sequence[place + 1]
-    return isinstance(normalisation, nn.BatchNorm2d) and bool((normalisation.weight > 0).all())
+def _normalisation_of(sequence: nn.Sequential, place: int) -> tuple[int, nn.BatchNorm2d] | None:
+    """What normalises a layer's output, and its place: next, or once largest values are taken if it keeps order."""
+    is_pooled = place + 1 < len(sequence) and isinstance(sequence[place + 1], nn.MaxPool2d)
+    after = place + 2 if is_pooled else place + 1
+    layer = sequence[after] if after < len(sequence) else None
+    if not isinstance(layer, nn.BatchNorm2d):
+        return None
+    keeps_order = not layer.affine or bool((layer.weight > 0).all())
+    return (after, layer) if keeps_order or not is_pooled else None

@@ -237,11 +237,15 @@ def _choose_backbone(asked: str | None, size_px: int, is_small_machine: bool) ->
     return name, f"{name}: an accelerator is there"
 
 
+def _trains_compact(request: PlanRequest, is_small_machine: bool) -> bool:
+    """Whether the nets are the default ones of a CPU: they take views of any size, and learn soon."""
+    return is_small_machine and request.backbone is None
+
+
 def _plan_simclr(request: PlanRequest, num: int, is_small_machine: bool) -> tuple[SimCLRConfig, str]:
     if request.init == "scratch":
         return SimCLRConfig(epochs=0), "left out: --init scratch"
-    takes_any_size = is_small_machine and request.backbone is None
-    side = SMALL_VIEW_SIDE if takes_any_size and request.preset != "paper" else 1.0
+    side = SMALL_VIEW_SIDE if _trains_compact(request, is_small_machine) and request.preset != "paper" else 1.0
     if is_small_machine and request.preset in ("quick", "standard"):
         reason = (
             "left out: on a CPU its passes find more errors when the probe gets them (docs/benchmarks.md); "
@@ -265,7 +269,7 @@ def _plan_probe(request: PlanRequest, num: int, is_small_machine: bool) -> tuple
     stretch = math.sqrt(MANY_IMAGES / num)
     epochs = max(epochs, min(round(epochs * stretch), MOST_EPOCHS))
     are_few = epochs == MOST_EPOCHS
-    if is_small_machine and request.backbone is None:
+    if _trains_compact(request, is_small_machine):
         epochs = round(COMPACT_EPOCHS * epochs)
     most = 128 if is_small_machine else 256
     batch = min(most, max(LEAST_BATCH, 2 ** int(math.log2(max(num / LEAST_STEPS, 1)))))

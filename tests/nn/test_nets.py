@@ -126,6 +126,15 @@ def test_normalisation_that_turns_values_around_is_not_folded_through_their_larg
     assert torch.allclose(folded(net)(x), net.eval()(x), atol=1e-4)
 
 
+def test_normalisation_without_weights_is_folded_through_largest_values() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.BatchNorm2d(4, affine=False), nn.ReLU())
+    x = torch.randn(4, 3, 9, 9)
+    net(x)
+    quick = folded(net)
+    assert isinstance(quick.get_submodule("2"), nn.Identity)
+    assert torch.allclose(quick(x), net.eval()(x), atol=1e-5)
+
+
 def test_the_nets_of_a_cpu_lose_all_normalisation() -> None:
     net = create_backbone("noisyclean_compact", num_classes=5, seed=0)
     assert any(isinstance(part, nn.BatchNorm2d) for part in net.modules())
