@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Contest", "Timing", "interleave"]
+__all__ = ["Contest", "Timing", "interleave", "share_reached"]
 
 Call = Callable[[], object]
 
@@ -48,7 +48,7 @@ class Contest:
     work: float = 0.0
     """Of one call of ours: floating-point operations, bytes moved, or images decoded, as the bound has it."""
     peak: Callable[[], float] | None = None
-    """Measures the most work a second that the bound allows, where the row knows it best."""
+    """Measures the most work a second that the bound allows, where the row knows it best; called after each repeat."""
     check: Callable[[], str] | None = None
     """Compares the results of both sides and says how near they are."""
     repeats: int | None = None
@@ -75,3 +75,16 @@ def interleave(*sides: Call, repeats: int, warm_up: bool = True) -> tuple[Timing
             side()
             kept.append(time.perf_counter() - start)
     return tuple(Timing(tuple(kept)) for kept in seconds)
+
+
+def share_reached(work: float, timing: Timing, peaks: Sequence[float]) -> float:
+    """Median share of the limit that a side reaches.
+
+    Args:
+        work: Done in each repeat.
+        timing: Of that side.
+        peaks: The most work a second, measured by turns with it; what was measured while warming up comes first and
+            is left out.
+    """
+    measured = peaks[-len(timing.seconds) :]
+    return statistics.median(work / seconds / peak for seconds, peak in zip(timing.seconds, measured, strict=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from functools import cached_property
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,7 +22,7 @@ COPIED_BYTES = 256 * 2**20
 
 
 class Limits:
-    """Peaks of the device for a dtype, each measured when it is first asked for.
+    """Measures peaks of the device for a dtype: anew at every call, because some machines change from minute to minute.
 
     Args:
         runtime: Device and dtype.
@@ -32,12 +31,10 @@ class Limits:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
 
-    def peak(self, bound: str) -> float | None:
-        """Peak per second of a bound: FLOP/s or bytes/s; None for a bound that only a row itself can measure."""
-        measured = {"convolution": "convolution", "product": "product", "memory": "memory"}.get(bound)
-        return None if measured is None else float(getattr(self, measured))
+    def meter(self, bound: str) -> Callable[[], float] | None:
+        """What measures a bound's peak, FLOP/s or bytes/s; None for a bound that only a row itself can measure."""
+        return {"convolution": self.convolution, "product": self.product, "memory": self.memory}.get(bound)
 
-    @cached_property
     def convolution(self) -> float:
         """Forward and backward through a 3 x 3 convolution in the runtime's dtype, FLOP/s.
 
@@ -47,12 +44,10 @@ class Limits:
             return max(self._multiply(side, self.runtime.dtype) for side in LARGE_PRODUCTS)
         return max(self._convolve(*shape) for shape in CONVOLUTIONS)
 
-    @cached_property
     def product(self) -> float:
         """A float32 product of square matrices, FLOP/s."""
         return max(self._multiply(side) for side in PRODUCTS)
 
-    @cached_property
     def memory(self) -> float:
         """Copying from memory to memory, bytes read and written a second."""
         source = torch.ones(COPIED_BYTES // 4, device=self.runtime.device)

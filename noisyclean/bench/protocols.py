@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from noisyclean.base.files import read_json
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import at_work, choose_runtime, keep_freed_memory
 from noisyclean.bench import image_rows, training_rows
-from noisyclean.bench.harness import Contest, interleave
+from noisyclean.bench.harness import Contest, Timing, interleave, share_reached
 from noisyclean.bench.limits import Limits
 from noisyclean.bench.table import compare_rows, describe_machine
 from noisyclean.bench.workload import FULL, TINY, Workload, open_workload
@@ -138,6 +139,10 @@ def _measure(name: str, work: Workload, limits: Limits, *, repeats: int) -> dict
         return empty | {"unit": "", "note": f"not installed: {row.install}"}
     contest = row.make(work)
     sides = [side for side in (contest.ours, contest.peer, contest.ours_alike) if side is not None]
+    meter = contest.peak or limits.meter(contest.bound)
+    peaks: list[float] = []
+    if meter is not None:
+        sides.append(partial(_measure_peak, meter, peaks))
     ours, peer, *alike = interleave(
         *sides, repeats=min(repeats, contest.repeats or repeats), warm_up=contest.is_warmed_up
     )
@@ -153,22 +158,25 @@ def _measure(name: str, work: Workload, limits: Limits, *, repeats: int) -> dict
         "peer_spread": peer.spread,
         "ours_s": ours.median_s,
         "peer_s": peer.median_s,
-        "ratio_alike": contest.amount / alike[0].median_s / peer_rate if alike else None,
-        **_bound(contest, ours.median_s, limits),
+        "ratio_alike": contest.amount / alike[0].median_s / peer_rate if contest.ours_alike is not None else None,
+        **_bound(contest, ours, peaks),
         "note": contest.check() if contest.check is not None else "",
     }
 
 
-def _bound(contest: Contest, seconds: float, limits: Limits) -> dict[str, Any]:
+def _measure_peak(meter: Callable[[], float], peaks: list[float]) -> None:
+    peaks.append(meter())
+
+
+def _bound(contest: Contest, ours: Timing, peaks: Sequence[float]) -> dict[str, Any]:
     """What bounds a row, its peak, and the share of the peak that is reached."""
-    peak = contest.peak() if contest.peak is not None else limits.peak(contest.bound)
-    if peak is None:
+    if not peaks:
         return {"bound": "", "work": None, "peak": None, "of_limit": None}
     return {
         "bound": contest.bound,
         "work": contest.work,
-        "peak": peak,
-        "of_limit": contest.work / seconds / peak,
+        "peak": statistics.median(peaks),
+        "of_limit": share_reached(contest.work, ours, peaks),
     }
 
 

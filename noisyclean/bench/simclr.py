@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from noisyclean.base.log import Silent
 from noisyclean.base.runtime import Runtime, at_work, choose_runtime
-from noisyclean.bench.harness import interleave
+from noisyclean.bench.harness import interleave, share_reached
 from noisyclean.bench.limits import Limits, count_flops
 from noisyclean.bench.peers import MEAN, STD, LightlySimCLR
 from noisyclean.bench.training_rows import ordinary, our_dividemix, our_simclr
@@ -180,7 +181,7 @@ def trace(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if runtime.device.type == "cuda" else [])
     found: dict[str, Any] = {}
     amounts = TINY if asked.tiny else replace(FULL, images=TRACED_IMAGES, divided=TRACED_IMAGES)
-    peak = Limits(runtime).convolution
+    limits, peaks = Limits(runtime), list[float]()
     with open_workload(None, amounts, runtime) as work:
         config = settings(asked, most=amounts.simclr_batch)
         for name, make in (("simclr", partial(our_simclr, config=config)), ("dividemix", our_dividemix)):
@@ -188,7 +189,7 @@ def trace(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
             counted.begin()
             flops = count_flops(counted.train)
             steps.begin()
-            (timing,) = interleave(steps.train, repeats=TIMED_CALLS)
+            timing, _ = interleave(steps.train, lambda: peaks.append(limits.convolution()), repeats=TIMED_CALLS)
             with profile(activities=activities) as profiler:
                 start = time.perf_counter()
                 steps.train()
@@ -196,11 +197,11 @@ def trace(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
             profiler.export_chrome_trace(str(asked.out / f"{name}.trace.json"))
             found[name] = {
                 "step_ms": round(1e3 * timing.median_s / steps.num, 3),
-                "of_limit": round(flops / timing.median_s / peak, 4),
+                "of_limit": round(share_reached(flops, timing, peaks), 4),
                 "spread": round(timing.spread, 3),
                 **busiest(profiler, wall_s, on_device=len(activities) > 1),
             }
-    return {"peak": peak, **found}
+    return {"peak": statistics.median(peaks), **found}
 
 
 def busiest(profiler: profile, wall_s: float, *, on_device: bool) -> dict[str, Any]:

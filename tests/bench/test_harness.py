@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from noisyclean.base.runtime import Runtime
-from noisyclean.bench.harness import Timing, interleave
+from noisyclean.bench.harness import Timing, interleave, share_reached
 from noisyclean.bench.limits import Limits, count_flops
 from noisyclean.bench.table import compare_rows
 
@@ -37,8 +37,18 @@ def test_flops_are_counted_forward_and_backward() -> None:
 
 def test_only_known_bounds_have_a_peak() -> None:
     limits = Limits(Runtime(device=torch.device("cpu"), dtype=torch.float32, threads=1, reasons={}))
-    assert limits.peak("decoder") is None
-    assert limits.peak("") is None
+    assert limits.meter("decoder") is None
+    assert limits.meter("") is None
+    measure = limits.meter("memory")
+    assert measure is not None
+    assert measure() > 0
+
+
+def test_each_repeat_is_judged_by_the_peak_measured_beside_it() -> None:
+    slow_then_fast = Timing((4.0, 1.0, 2.0))
+    warming_up, *beside = 1e9, 2.0, 8.0, 5.0
+    assert share_reached(8.0, slow_then_fast, [warming_up, *beside]) == 1.0
+    assert share_reached(8.0, slow_then_fast, beside) == 1.0
 
 
 def test_an_earlier_table_says_how_each_row_changed() -> None:
