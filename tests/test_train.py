@@ -421,13 +421,13 @@ def test_a_dry_run_says_what_it_costs_and_writes_nothing(cli: Run, split: Shapes
     plain = cli("train", split.images, split.labels, "--out", out, *QUICK, "--dry-run", "--json")
     compared = cli("train", split.images, split.labels, "--out", out, *QUICK, "--compare", "--dry-run", "--json")
     assert plain.json["dry_run"]
-    assert plain.json["plan"]["method"] == "cross-entropy"
-    assert "cross-entropy, with mixup and a weight average: wins at so few passes" in plain.stderr
+    assert plain.json["plan"]["method"] == "label-refinery"
+    assert "label-refinery: wins at so few passes" in plain.stderr
     standard = cli("train", split.images, split.labels, "--out", out, "--device", "cpu", "--dry-run", "--json")
     assert standard.json["plan"]["method"] == "dividemix"
     assert plain.json["estimate"]["seconds"]["train"] > 0
-    sizes = [result.json["estimate"]["output_bytes"]["train-cross-entropy"] for result in (plain, compared)]
-    assert sizes[1] == 3 * sizes[0]
+    sizes = [result.json["estimate"]["output_bytes"]["train-label-refinery"] for result in (plain, compared)]
+    assert sizes[1] == 4 * sizes[0]
     assert "--dry-run" not in plain.stderr.splitlines()[-1]
     assert not out.exists()
 

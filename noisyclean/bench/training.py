@@ -48,6 +48,7 @@ CELLS: Mapping[str, Cell] = {
     "cross-entropy-plain": Cell(method="cross-entropy", settings=("robust.mixup_alpha=0", "robust.ema_decay=0")),
     "cross-entropy": Cell(method="cross-entropy"),
     "cross-entropy-strong": Cell(method="cross-entropy", settings=("robust.has_strong_views=true",)),
+    "label-refinery": Cell(method="label-refinery"),
     "dividemix": Cell(method="dividemix"),
     "dividemix-simclr": Cell(method="dividemix", settings=("simclr.batch=64", "simclr.lr=0.0625"), simclr_share=0.25),
     "elr-plus": Cell(method="elr-plus"),

@@ -16,8 +16,8 @@ __all__ = ["train"]
 Method = Annotated[
     str | None,
     typer.Option(
-        help="dividemix, elr-plus, moit, moit-plus, cross-entropy or mixmatch-oracle (needs --truth).",
-        show_default="dividemix; cross-entropy for --preset quick on a CPU",
+        help="dividemix, elr-plus, moit, moit-plus, label-refinery, cross-entropy or mixmatch-oracle (needs --truth).",
+        show_default="dividemix; label-refinery for --preset quick on a CPU",
     ),
 ]
 StartFrom = Annotated[

@@ -35,7 +35,7 @@ from noisyclean.types import (
     StrArray,
 )
 
-__all__ = ["MISLABELLED", "THRESHOLD", "best_other", "fuse", "transitions"]
+__all__ = ["MISLABELLED", "THRESHOLD", "best_other", "fuse", "label_posterior", "transitions"]
 
 THRESHOLD = 0.5
 """Probability of being wrong above which a label is flagged."""
@@ -104,17 +104,28 @@ def best_other(log_p_NC: FloatArray, label_N: IntArray) -> tuple[IntArray, Float
 
 def transitions(p_NC: FloatArray, label_N: IntArray, p_N: FloatArray) -> FloatArray:
     """Share of each given class that is really each other class: the wrong part spread by the class probabilities."""
-    rows = np.arange(len(p_N))
-    other_NC = p_NC.copy()
-    other_NC[rows, label_N] = 0
-    other_NC *= (p_N / np.maximum(other_NC.sum(axis=1), 1e-300))[:, None]
-    other_NC[rows, label_N] = 1 - p_N
     num_classes = p_NC.shape[1]
     total_CC = np.zeros((num_classes, num_classes))
-    np.add.at(total_CC, label_N, other_NC)
+    np.add.at(total_CC, label_N, label_posterior(p_NC, label_N, p_N))
     total_CC += 1e-12 * np.eye(num_classes)
     share_CC: FloatArray = total_CC / total_CC.sum(axis=1, keepdims=True)
     return share_CC
+
+
+def label_posterior(p_NC: FloatArray, label_N: IntArray, p_N: FloatArray) -> FloatArray:
+    """What each image probably is, shape (N, C): its label, as far as that is right, and else another class.
+
+    Args:
+        p_NC: Class probabilities, by which the wrong part is spread over the other classes.
+        label_N: Given class indices.
+        p_N: Probability that each label is wrong.
+    """
+    rows = np.arange(len(p_N))
+    posterior_NC = p_NC.copy()
+    posterior_NC[rows, label_N] = 0
+    posterior_NC *= (p_N / np.maximum(posterior_NC.sum(axis=1), 1e-300))[:, None]
+    posterior_NC[rows, label_N] = 1 - p_N
+    return posterior_NC
 
 
 def _reasons(

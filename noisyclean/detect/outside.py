@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisyclean.ops.ridge import RidgeSystem, leave_out_predictions
-from noisyclean.types import FloatArray, IntArray
+from noisyclean.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["OutsideOpinion", "ask_outside"]
 
@@ -37,14 +37,19 @@ class OutsideOpinion:
     log_p_NC: FloatArray
     """Log class probabilities, float32."""
     accuracy: float
-    """Share of samples whose given label is the most probable class."""
+    """Share of the samples learnt from whose given label is the most probable class."""
     weight_CD: Tensor
-    """The fit on all samples, as a linear layer on the features."""
+    """The fit on all of these, as a linear layer on the features."""
     bias_C: Tensor
 
 
 def ask_outside(
-    z_ND: Tensor, label_N: IntArray, *, num_classes: int, group_N: IntArray | None = None
+    z_ND: Tensor,
+    label_N: IntArray,
+    *,
+    num_classes: int,
+    group_N: IntArray | None = None,
+    unseen_N: BoolArray | None = None,
 ) -> OutsideOpinion:
     """Fit, and predict every sample without itself and its group.
 
@@ -53,20 +58,27 @@ def ask_outside(
         label_N: Given class indices.
         num_classes: C.
         group_N: Samples of one group are left out together.
+        unseen_N: Samples whose labels are not learnt from, whoever is asked about.
     """
+    seen_S = np.arange(len(label_N)) if unseen_N is None else np.flatnonzero(~unseen_N)
+    place_S = torch.from_numpy(seen_S).to(z_ND.device)
     target_NC = functional.one_hot(torch.from_numpy(label_N), num_classes).to(z_ND.device)
-    system = RidgeSystem.accumulate(zip(z_ND.split(BLOCK), target_NC.split(BLOCK), strict=True))
-    parts = list(_parts(group_N, len(label_N), z_ND.device))
+    system = RidgeSystem.accumulate((z_ND[rows], target_NC[rows]) for rows in place_S.split(BLOCK))
+    group_S = None if group_N is None else group_N[seen_S]
+    parts = [(place_S[rows], groups) for rows, groups in _parts(group_S, len(seen_S), z_ND.device)]
     chosen = parts[:: max(1, len(parts) * BLOCK // NUM_TRIED)]
     penalty = _choose_penalty(system, z_ND, target_NC, chosen)
     predicted_NC = torch.empty(len(z_ND), num_classes, dtype=torch.float64, device=z_ND.device)
     for rows, groups in parts:
         predicted_NC[rows] = leave_out_predictions(system, system.rotate(z_ND[rows]), target_NC[rows], penalty, groups)
-    temperature = _choose_temperature(predicted_NC.cpu().numpy(), label_N)
+    if unseen_N is not None:
+        for rows in torch.from_numpy(np.flatnonzero(unseen_N)).to(z_ND.device).split(BLOCK):
+            predicted_NC[rows] = system.predict(system.rotate(z_ND[rows]), penalty)
+    temperature = _choose_temperature(predicted_NC[place_S].cpu().numpy(), label_N[seen_S])
     weight_CD, bias_C = system.linear(penalty)
     return OutsideOpinion(
         log_p_NC=(temperature * predicted_NC).log_softmax(dim=1).float().cpu().numpy(),
-        accuracy=float(np.mean(predicted_NC.argmax(dim=1).cpu().numpy() == label_N)),
+        accuracy=float(np.mean(predicted_NC[place_S].argmax(dim=1).cpu().numpy() == label_N[seen_S])),
         weight_CD=temperature * weight_CD,
         bias_C=temperature * bias_C,
     )
@@ -100,7 +112,7 @@ def _choose_penalty(
     system: RidgeSystem, z_ND: Tensor, target_NC: Tensor, parts: list[tuple[Tensor, list[Tensor]]]
 ) -> float:
     """The penalty with the smallest squared error on left-out samples."""
-    error = dict.fromkeys((share * len(z_ND) for share in PENALTIES), 0.0)
+    error = dict.fromkeys((share * system.num_samples for share in PENALTIES), 0.0)
     for rows, groups in parts:
         rotated = system.rotate(z_ND[rows])
         for penalty in error:

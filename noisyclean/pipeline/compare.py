@@ -36,7 +36,7 @@ def compare_stages(
     """Train the baseline, and the baseline on the pruned and on the relabelled set; all but ``main`` itself."""
 
     def train(job: Job) -> Trained:
-        return train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=tensorboard)
+        return train_stage(run, prepared, embedded, start, job, plan, reporter=reporter, tensorboard=tensorboard)
 
     baseline = main
     trained: list[Trained] = []

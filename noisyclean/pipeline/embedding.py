@@ -22,9 +22,9 @@ from noisyclean.engine.inference import embed
 from noisyclean.pipeline.machine import machine, training_settings
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.pipeline.stage import Stage, digest, run_stage
 from noisyclean.pretrain.patches import PatchFeatures
-from noisyclean.types import FloatArray, IntArray
+from noisyclean.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["Embedded", "embed_stage", "find_groups"]
 
@@ -44,10 +44,19 @@ class Embedded:
     """Share of the labels that classifier agrees with."""
 
 
-def embed_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan, *, reporter: Reporter) -> Embedded:
+def embed_stage(
+    run: RunDir,
+    prepared: Prepared,
+    start: Stage | None,
+    plan: Plan,
+    *,
+    reporter: Reporter,
+    unseen_N: BoolArray | None = None,
+) -> Embedded:
     """Find near-duplicates, and ask a left-out classifier on label-free features about every label.
 
-    The features are whitened patches (stage ``embed``) or those of the pre-trained net (``embed-pretrained``).
+    The features are whitened patches (stage ``embed``) or those of the pre-trained net (``embed-pretrained``). Labels
+    of ``unseen_N`` are not learnt from.
     """
     name = "embed" if start is None else "embed-pretrained"
     table = prepared.table
@@ -64,7 +73,9 @@ def embed_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan
                 net = create_backbone(plan.backbone, num_classes=0, seed=plan.seed).to(runtime.device)
                 net.load_state_dict(load_file(start.folder / "backbone.safetensors"), strict=False)
                 z_ND = embed(net, pixels, torch.arange(len(pixels)), runtime)
-            opinion = ask_outside(z_ND, table.label_N, num_classes=table.num_classes, group_N=group_N)
+            opinion = ask_outside(
+                z_ND, table.label_N, num_classes=table.num_classes, group_N=group_N, unseen_N=unseen_N
+            )
         reporter.say(f"{name}: a classifier that left each image out agrees with {opinion.accuracy:.1%} of the labels")
         arrays = {"duplicate_N": duplicate_N, "group_N": group_N, "log_p_NC": opinion.log_p_NC}
         arrays["accuracy"] = np.asarray(opinion.accuracy)
@@ -72,6 +83,8 @@ def embed_stage(run: RunDir, prepared: Prepared, start: Stage | None, plan: Plan
 
     settings = training_settings(plan) | {"embed": asdict(plan.embed)}
     inputs = {"prepare": prepared.stage.fingerprint} | ({"pretrain": start.fingerprint} if start else {})
+    if unseen_N is not None:
+        inputs["unseen"] = digest(unseen_N)
     stage = run_stage(run, name, work, settings=settings, inputs=inputs, reporter=reporter)
     with np.load(stage.folder / "outside.npz", allow_pickle=False) as arrays:
         return Embedded(

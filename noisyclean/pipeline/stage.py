@@ -9,12 +9,15 @@ skipped; one whose settings or inputs changed starts anew and says which.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from noisyclean import __version__
 from noisyclean.base.files import fingerprint, read_json, sha256_file, write_json
@@ -24,7 +27,7 @@ from noisyclean.base.runtime import give_back_memory
 from noisyclean.base.shortage import shortages_told
 from noisyclean.pipeline.rundir import RunDir
 
-__all__ = ["DONE", "Stage", "TakenOver", "run_stage", "stage_outputs", "undo_stage"]
+__all__ = ["DONE", "Stage", "TakenOver", "digest", "run_stage", "stage_outputs", "undo_stage"]
 
 BEGUN = "begun.json"
 DONE = "done.json"
@@ -184,3 +187,11 @@ def _changes(run: RunDir, done: Mapping[str, Any], identity: Mapping[str, Any]) 
     changes = [f"{name} changed from {before.get(name)} to {now.get(name)}" for name in names]
     inputs = [name for name, value in identity["inputs"].items() if done["inputs"].get(name) != value]
     return changes + [f"{name} {'was done again' if (run.root / name).is_dir() else 'changed'}" for name in inputs]
+
+
+def digest(*arrays: np.ndarray | None) -> str:
+    """Hash of arrays that a stage takes in, of which some may not be there."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()[:16]

@@ -127,8 +127,9 @@ def train(
         labels: CSV, TSV, semicolon, Parquet or xlsx table with a path and a label for each image; without it, one
             folder per class.
         out: The run directory.
-        method: ``dividemix``, ``elr-plus``, ``moit``, ``moit-plus``, ``cross-entropy``, ``mixmatch-oracle`` or a
-            plugin's; by default dividemix, but cross-entropy with ``quick`` on a CPU, where it wins.
+        method: ``dividemix``, ``elr-plus``, ``moit``, ``moit-plus``, ``label-refinery``, ``cross-entropy``,
+            ``mixmatch-oracle`` or a plugin's; by default dividemix, but label-refinery with ``quick`` on a CPU, where
+            it wins.
         init: What the networks start from: ``simclr``, ``scratch``, ``pretrained:NAME`` (may download),
             ``local-dir:PATH`` or ``run:RUN``.
         test: Table of images with clean labels, to judge by; never trained on, although ``labels`` may list them too,
@@ -298,8 +299,8 @@ def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str],
         plan, prepared, test, start = _make_ready(run, asked, ingested, inputs, reporter)
     truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
     job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
-    embedded = embed_stage(run, prepared, None, plan.base, reporter=reporter)
-    trained = [train_stage(run, prepared, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]
+    embedded = embed_stage(run, prepared, None, plan.base, reporter=reporter, unseen_N=~job.train_N)
+    trained = [train_stage(run, prepared, embedded, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]
     if asked.compares:
         trained += compare_stages(
             run, prepared, embedded, start, trained[0], plan, reporter=reporter, tensorboard=asked.tensorboard

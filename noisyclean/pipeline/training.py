@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,19 +25,21 @@ from noisyclean.engine.loop import fit
 from noisyclean.engine.tensorboard import tensorboard_writer
 from noisyclean.nn import create_backbone
 from noisyclean.nn.weights import load_encoder
+from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.evidence import EVIDENCE, read_evidence, write_evidence
 from noisyclean.pipeline.fitting import save_weights
 from noisyclean.pipeline.machine import machine, training_settings
+from noisyclean.pipeline.posterior import posterior_of
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import Stage, run_stage
+from noisyclean.pipeline.stage import Stage, digest, run_stage
 from noisyclean.pipeline.starting import Start, normalised_pixels
 from noisyclean.pipeline.training_plan import TrainPlan
 from noisyclean.robust.method import NetMaker, RobustMethod, TrainingData, methods
 from noisyclean.robust.watch import Watched
 from noisyclean.types import BoolArray, Evidence, IntArray
 
-__all__ = ["METRICS", "Job", "Trained", "digest", "train_stage"]
+__all__ = ["METRICS", "Job", "Trained", "train_stage"]
 
 SELECTED = "selected.safetensors"
 RECORD = "record.json"
@@ -87,6 +88,7 @@ class Trained:
 def train_stage(
     run: RunDir,
     prepared: Prepared,
+    embedded: Embedded,
     start: Start,
     job: Job,
     plan: TrainPlan,
@@ -101,7 +103,7 @@ def train_stage(
         if tensorboard:
             writes.append(tensorboard_writer(folder / "tensorboard"))
         with machine(plan.base) as runtime:
-            return _train(folder, prepared, start, job, plan, runtime, reporter, writes)
+            return _train(folder, prepared, embedded, start, job, plan, runtime, reporter, writes)
 
     settings = training_settings(plan.base) | {"method": job.method, "robust": asdict(job.settings)}
     if job.method in (outside := methods.outside()):
@@ -109,6 +111,7 @@ def train_stage(
     table = prepared.table
     inputs = {
         "prepare": prepared.stage.fingerprint,
+        "embed": embedded.stage.fingerprint,
         "start": start.fingerprint,
         "rows": digest(job.train_N, job.held_out_N, job.label_N, table.group_N, table.verified_N, job.truth_N),
     }
@@ -130,6 +133,7 @@ def train_stage(
 def _train(
     folder: Path,
     prepared: Prepared,
+    embedded: Embedded,
     start: Start,
     job: Job,
     plan: TrainPlan,
@@ -138,7 +142,7 @@ def _train(
     writes: Sequence[Tell],
 ) -> list[Path]:
     pixels = normalised_pixels(prepared, start, runtime)
-    data = _training_data(pixels, prepared, job, plan, runtime)
+    data = _training_data(pixels, prepared, embedded, job, plan, runtime)
     method = methods.get(job.method)(
         data=data,
         make_net=_net_maker(plan, prepared.table.num_classes, start, runtime),
@@ -189,7 +193,9 @@ def _save(folder: Path, watched: Watched, method: RobustMethod, pixels: Pixels, 
     return [*nets, folder / RECORD, folder / METRICS, write_evidence(folder / EVIDENCE, evidence)]
 
 
-def _training_data(pixels: Pixels, prepared: Prepared, job: Job, plan: TrainPlan, runtime: Runtime) -> TrainingData:
+def _training_data(
+    pixels: Pixels, prepared: Prepared, embedded: Embedded, job: Job, plan: TrainPlan, runtime: Runtime
+) -> TrainingData:
     table = prepared.table
 
     def put(array: np.ndarray | None) -> torch.Tensor | None:
@@ -206,6 +212,7 @@ def _training_data(pixels: Pixels, prepared: Prepared, job: Job, plan: TrainPlan
         strong=training_views(plan.base.augment, is_strong=True),
         group_N=put(table.group_N),
         truth_N=put(job.truth_N),
+        posterior=posterior_of(job.label_N, job.train_N, embedded.outside_log_p_NC, classes=table.classes),
     )
 
 
@@ -229,11 +236,3 @@ def _read_metrics(path: Path) -> list[dict[str, float]]:
     """The figures of every epoch, and nothing else."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [{key: value for key, value in line.items() if key not in (TRAINING, EPOCH)} for line in lines]
-
-
-def digest(*arrays: np.ndarray | None) -> str:
-    """Hash of arrays, of which some may not be there."""
-    content = hashlib.sha256()
-    for array in arrays:
-        content.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
-    return content.hexdigest()[:16]

@@ -19,9 +19,9 @@ from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.machine import machine
 from noisyclean.pipeline.preparing import Prepared, pixel_mapping
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.stage import run_stage
+from noisyclean.pipeline.stage import digest, run_stage
 from noisyclean.pipeline.testing import Tested, TestSet, test_model
-from noisyclean.pipeline.training import METRICS, Trained, digest
+from noisyclean.pipeline.training import METRICS, Trained
 from noisyclean.pipeline.training_plan import TrainPlan
 from noisyclean.pipeline.training_scores import score_training
 from noisyclean.report.flags import score_table, to_csv

@@ -18,12 +18,15 @@ from noisyclean.data.batches import Pixels
 from noisyclean.engine.loop import Task
 from noisyclean.ops.mix import one_hot
 from noisyclean.registry import Registry
-from noisyclean.types import Evidence
+from noisyclean.types import Evidence, FloatArray
 
-__all__ = ["Facts", "NetMaker", "RobustMethod", "TrainingData", "methods"]
+__all__ = ["Facts", "NetMaker", "Posterior", "RobustMethod", "TrainingData", "methods"]
 
 NetMaker = Callable[[int], nn.Module]
 """Makes the net of an index, on the device, started as ``--init`` says; nets differ in their classifiers."""
+Posterior = Callable[[FloatArray], FloatArray]
+"""From nets' log class probabilities (N, C) to what each image probably is, (N, C), rows summing to 1: its label, and
+all that is known besides, weighed by whoever judges labels; of images that are not trained on, the nets' word alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,8 @@ class TrainingData:
     """Samples of one group never vote for each other."""
     truth_N: Tensor | None = None
     """True class indices, for oracles alone."""
+    posterior: Posterior | None = None
+    """For methods that ask what labels probably are; every training of the product has one."""
 
     def given(self, index_B: Tensor) -> Tensor:
         """The given labels of some rows as probabilities, shape (B, C), float32."""

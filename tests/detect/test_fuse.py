@@ -9,7 +9,7 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import average_precision_score
 
-from noisyclean.detect.fuse import _reasons, fuse
+from noisyclean.detect.fuse import _reasons, fuse, label_posterior
 from noisyclean.detect.judge import fair_opinion
 from noisyclean.errors import UsageError
 from noisyclean.ops.pooling import HALF_BELIEVED, balance_classes, margins, plausible_shares
@@ -130,6 +130,17 @@ def test_transitions_are_those_that_were_made() -> None:
     assert stats.noise.transition_CC.sum(axis=1) == pytest.approx(1)
     right_C = [1 - is_wrong[evidence.label_N == c].mean() for c in range(3)]
     assert np.diag(stats.noise.transition_CC) == pytest.approx(right_C, abs=0.03)
+
+
+def test_the_wrong_part_of_a_label_goes_to_the_other_classes() -> None:
+    draw = np.random.default_rng(0)
+    p_NC, label_N, p_N = draw.dirichlet(np.ones(4), 50), draw.integers(0, 4, 50), draw.random(50)
+    posterior_NC = label_posterior(p_NC, label_N, p_N)
+    for row in range(50):
+        for name in range(4):
+            others = sum(p_NC[row, other] for other in range(4) if other != label_N[row])
+            expected = 1 - p_N[row] if name == label_N[row] else p_N[row] * p_NC[row, name] / others
+            assert posterior_NC[row, name] == pytest.approx(expected)
 
 
 def test_suggestions_are_other_classes_and_reasons_name_both() -> None:

@@ -73,3 +73,18 @@ def test_the_linear_layer_gives_the_opinion_of_the_fit_on_all() -> None:
     opinion = ask_outside(z, label, num_classes=CLASSES)
     logits = z.double() @ opinion.weight_CD.T + opinion.bias_C
     assert (logits.argmax(dim=1).numpy() == label).mean() > 0.95
+
+
+def test_labels_that_are_not_to_be_seen_have_no_part_at_all() -> None:
+    z, label = clusters(spread=2.0)
+    unseen = np.arange(len(label)) % 5 == 0
+    changed = np.where(unseen, (label + 1) % CLASSES, label)
+    one, other = (ask_outside(z, labels, num_classes=CLASSES, unseen_N=unseen) for labels in (label, changed))
+    assert (one.log_p_NC == other.log_p_NC).all()
+    assert one.accuracy == other.accuracy
+
+    alone = ask_outside(z[~unseen], label[~unseen], num_classes=CLASSES)
+    assert one.log_p_NC[~unseen] == pytest.approx(alone.log_p_NC, abs=1e-5)
+    logits = z[unseen].double() @ alone.weight_CD.T + alone.bias_C
+    assert one.log_p_NC[unseen] == pytest.approx(logits.log_softmax(dim=1).numpy(), abs=1e-5)
+    assert (one.log_p_NC[unseen].argmax(axis=1) == label[unseen]).mean() > 0.6

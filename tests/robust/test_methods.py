@@ -33,6 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "warmup_has_strong_views": True,
     },
     "cross-entropy": {"mixup_alpha": 0.0, "ema_decay": 0.0},
+    "label-refinery": {"mixup_alpha": 0.0, "refined_mixup_alpha": 1.0, "has_strong_views": True, "ema_decay": 0.0},
 }
 """The other branches of each method."""
 

@@ -1,0 +1,179 @@
+"""Label refinery: learn the given labels, ask what each of them probably is, and learn that.
+
+Two nets, one after the other. The first is trained for a short while, and mixup and a weight average hold memorising
+back; what it makes of the images is weighed against the labels and all else that is known, as an audit weighs it, and
+the second net learns each image's calibrated class probabilities. Training anew on a net's own soft labels is label
+refinery (https://arxiv.org/abs/1805.02641), on noisy labels self-evolution (https://arxiv.org/abs/2012.05458);
+calibrating them, and weighing the given labels in, is ours. Cost: 3 passes an epoch, and a forward pass for each of a
+few views in between. Page: ``docs/methods/label-refinery.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from noisyclean.base.randomness import seed_from
+from noisyclean.base.runtime import Runtime
+from noisyclean.data.batches import ShuffledBatches
+from noisyclean.engine.descent import Figures
+from noisyclean.engine.inference import evaluation_views, log_probabilities
+from noisyclean.ops.mix import one_hot, random_mixup, soft_cross_entropy
+from noisyclean.ranges import Range
+from noisyclean.robust.judging import Recorder
+from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
+from noisyclean.robust.schedule import Schedule
+from noisyclean.robust.student import Student
+from noisyclean.types import Evidence
+
+__all__ = ["LabelRefinery", "LabelRefinerySettings"]
+
+FIRST_SHARE = 0.65
+"""Of the budget, for the given labels."""
+MOST_FIRST_EPOCHS = 40
+"""More passes over noisy labels only teach the noise."""
+PASSES_BETWEEN = 6
+"""Views that each image is asked about under."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRefinerySettings(Schedule):
+    """Two trainings, each with a cycle of the learning rate; ``epochs`` are those on the given labels."""
+
+    refined_epochs: Annotated[int, Range(at_least=1)] = 1
+    """Epochs in which a new net learns what the labels probably are."""
+    refined_mixup_alpha: Annotated[float, Range(at_least=0)] = 0.2
+    """Of mixup in these; 0 switches it off."""
+
+    def refined(self) -> LabelRefinerySettings:
+        """The settings that the second training has."""
+        return replace(self, epochs=self.refined_epochs, mixup_alpha=self.refined_mixup_alpha)
+
+
+@methods.register("label-refinery")
+class LabelRefinery:
+    """Learn the given labels, then what each of them probably is."""
+
+    settings_type: ClassVar[type] = LabelRefinerySettings
+    needs_truth: ClassVar[bool] = False
+    published_holdout: ClassVar[float] = 0.0
+
+    def __init__(
+        self, *, data: TrainingData, make_net: NetMaker, settings: LabelRefinerySettings, runtime: Runtime, seed: int
+    ) -> None:
+        assert data.posterior is not None, "whoever refines labels is told what they probably are"
+        self.posterior = data.posterior
+        self.data = data
+        self.make_net = make_net
+        self.settings = settings
+        self.runtime = runtime
+        self.seed = seed
+        self.num_epochs = settings.epochs + settings.refined_epochs
+        self.notes: list[str] = []
+        self.batches = ShuffledBatches(
+            data.pixels.beside(data.train_T), settings.batch, seed=seed, key=("label-refinery",)
+        )
+        self.student = self._new_student(settings, index=0)
+        self.target_NC: Tensor | None = None
+        """What each image probably is, once that is known."""
+        self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=settings.refined_epochs)
+
+    @classmethod
+    def plan(cls, preset: str, facts: Facts) -> tuple[LabelRefinerySettings, Mapping[str, str]]:
+        """A short training on the given labels, and what is left of the budget for the refined ones."""
+        epochs = max(2, round((facts.passes - PASSES_BETWEEN) / 3))
+        first = min(max(1, round(FIRST_SHARE * epochs)), MOST_FIRST_EPOCHS)
+        settings = LabelRefinerySettings(epochs=first, refined_epochs=epochs - first, batch=facts.batch, lr=facts.rate)
+        return settings, {
+            "epochs": f"{first} on the given labels, {epochs - first} on refined ones: {preset} pays for "
+            f"{facts.passes:.0f} passes over the images, 3 an epoch and {PASSES_BETWEEN} in between"
+        }
+
+    def num_steps(self, epoch: int) -> int:  # noqa: ARG002
+        """The same in every epoch."""
+        return self.batches.num_steps
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Between the two trainings, ask what the images probably are, and put a new net in place."""
+        if epoch == self.settings.epochs:
+            self.target_NC = self._refined_labels()
+            self.student = self._new_student(self.settings.refined(), index=1)
+
+    def step(self, epoch: int, step: int) -> Figures:
+        """One step on a batch of given or of refined labels."""
+        row_B = self.batches.rows(epoch, step)
+        index_B = self.data.pixels.on_device(row_B)
+        settings, since, target_BC = self.settings, epoch, self.data.given(index_B)
+        if self.target_NC is not None:
+            settings, since, target_BC = self.settings.refined(), self._since(epoch), self.target_NC[index_B]
+        return self.student.descent.step(
+            partial(self._mixed_loss, settings.mixup_alpha),
+            self.data.pixels.take(row_B),
+            target_BC,
+            seed=seed_from(self.seed, "label-refinery", epoch, step),
+            rate=settings.rate(since, step / self.batches.num_steps),
+        )
+
+    def end_epoch(self, epoch: int) -> Mapping[str, float]:
+        """Record every image, in some epochs of the second training."""
+        if self.target_NC is None:
+            return {}
+        self._recorder.after_epoch(self._since(epoch), self.nets())
+        given_T1 = self.data.label_N[self.data.train_T, None]
+        return {"believed": float(self.target_NC[self.data.train_T].gather(1, given_T1).mean())}
+
+    def predictor(self) -> nn.Module:
+        """The averaged net, or the net itself, of the training at hand."""
+        return self.student.best
+
+    def nets(self) -> Sequence[nn.Module]:
+        """The predictor alone."""
+        return [self.predictor()]
+
+    def evidence(self) -> Evidence:
+        """Losses, margins, probabilities and features of the second net."""
+        return self._recorder.evidence(self.nets())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The student, the refined labels and the recordings."""
+        return {
+            "student": self.student.state_dict(),
+            "target_NC": self.target_NC,
+            "recorder": self._recorder.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        if state["target_NC"] is not None:
+            self.target_NC = state["target_NC"].to(self.runtime.device)
+            self.student = self._new_student(self.settings.refined(), index=1)
+        self.student.load_state_dict(state["student"])
+        self._recorder.load_state_dict(state["recorder"])
+
+    def _new_student(self, settings: LabelRefinerySettings, *, index: int) -> Student:
+        num_steps = settings.epochs * self.batches.num_steps
+        return Student(self.make_net(index), settings, num_steps=num_steps, runtime=self.runtime)
+
+    def _since(self, epoch: int) -> int:
+        """Epochs of the second training before this one."""
+        return epoch - self.settings.epochs
+
+    def _refined_labels(self) -> Tensor:
+        """Class probabilities of every image, shape (N, C), float32: what it probably is."""
+        views = evaluation_views(self.data.weak, self.data.pixels.size_px)
+        log_p_NC = log_probabilities(self.student.best, self.data.pixels, views, self.runtime)
+        target_NC = torch.from_numpy(self.posterior(log_p_NC.cpu().numpy())).float().to(self.runtime.device)
+        given_NC = one_hot(self.data.label_N, self.data.num_classes)
+        return torch.where(self.data.verified_N[:, None], given_NC, target_NC)
+
+    def _mixed_loss(self, alpha: float, draw: torch.Generator, x_BHWI: Tensor, target_BC: Tensor) -> Figures:
+        """Cross-entropy of mixed images."""
+        views = self.data.strong if self.settings.has_strong_views else self.data.weak
+        x_BIHW = self.data.pixels.random(x_BHWI, views, draw)
+        x_BIHW, target_BC = random_mixup(x_BIHW, target_BC, alpha=alpha, generator=draw)
+        return {"loss": soft_cross_entropy(self.student.logits(x_BIHW), target_BC).mean()}
