@@ -15,7 +15,7 @@ from noisyclean.engine.inference import embed, evaluation_batch, evaluation_view
 from noisyclean.nn.backbone import classify_features, embed_with
 from noisyclean.robust.method import TrainingData
 from noisyclean.robust.probe import opinion_on_labels, recording_epochs
-from noisyclean.types import Evidence
+from noisyclean.types import Evidence, FloatArray
 
 __all__ = ["Recorder", "judge", "judge_and_embed", "loss_of"]
 
@@ -68,8 +68,11 @@ class Recorder:
 
     def after_epoch(self, epoch: int, nets: Sequence[nn.Module]) -> None:
         """Write down what the nets think, in the epochs chosen for it."""
-        if epoch not in self.epochs:
-            return
+        if epoch in self.epochs:
+            self.record(nets)
+
+    def record(self, nets: Sequence[nn.Module]) -> None:
+        """Write down what the nets think."""
         for entries, net in zip(self._entries, nets, strict=True):
             log_p_NC = log_probabilities(net, self.data.pixels, self._views, self.runtime)
             entry = opinion_on_labels(log_p_NC, self.data.label_N)
@@ -77,17 +80,23 @@ class Recorder:
             log_p_NC = log_p_NC.cpu().clone()
             self._log_p_NC = log_p_NC if self._log_p_NC is None else self._log_p_NC + log_p_NC
 
+    def opinion(self) -> FloatArray:
+        """Log class probabilities (N, C), float32, averaged over all that was recorded, and normalised."""
+        assert self._log_p_NC is not None, "the last epoch is always recorded"
+        num = sum(len(entries) for entries in self._entries)
+        opinion_NC: FloatArray = (self._log_p_NC / num).log_softmax(dim=1).numpy()
+        return opinion_NC
+
     def evidence(self, nets: Sequence[nn.Module], **more: Any) -> Evidence:
         """What was recorded, the nets' embeddings now, and further arrays of the method's own."""
         everything = torch.arange(len(self.data.label_N))
         z_ND = torch.cat([embed(net, self.data.pixels, everything, self.runtime) for net in nets], dim=1)
         flat = [entry for entries in self._entries for entry in entries]
-        assert self._log_p_NC is not None, "the last epoch is always recorded"
         return Evidence(
             label_N=self.data.label_N.cpu().numpy(),
             num_classes=self.data.num_classes,
             z_ND=(z_ND / len(nets) ** 0.5).cpu().numpy(),
-            log_p_NC=(self._log_p_NC / len(flat)).log_softmax(dim=1).numpy(),
+            log_p_NC=self.opinion(),
             loss_EN=torch.stack([entry["loss_N"] for entry in flat]).numpy(),
             margin_EN=torch.stack([entry["margin_N"] for entry in flat]).numpy(),
             net_E=np.repeat(np.arange(len(self._entries)), [len(entries) for entries in self._entries]),

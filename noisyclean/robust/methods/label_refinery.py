@@ -5,7 +5,7 @@ back; what it makes of the images is weighed against the labels and all else tha
 the second net learns each image's calibrated class probabilities. Training anew on a net's own soft labels is label
 refinery (https://arxiv.org/abs/1805.02641), on noisy labels self-evolution (https://arxiv.org/abs/2012.05458);
 calibrating them, and weighing the given labels in, is ours. Cost: 3 passes an epoch, and a forward pass for each of a
-few views in between. Page: ``docs/methods/label-refinery.md``.
+few views after each training. Page: ``docs/methods/label-refinery.md``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from noisyclean.base.randomness import seed_from
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.batches import ShuffledBatches
 from noisyclean.engine.descent import Figures
-from noisyclean.engine.inference import evaluation_views, log_probabilities
 from noisyclean.ops.mix import one_hot, random_mixup, soft_cross_entropy
 from noisyclean.ranges import Range
 from noisyclean.robust.judging import Recorder
@@ -37,8 +36,8 @@ FIRST_SHARE = 0.65
 """Of the budget, for the given labels."""
 MOST_FIRST_EPOCHS = 40
 """More passes over noisy labels only teach the noise."""
-PASSES_BETWEEN = 6
-"""Views that each image is asked about under."""
+PASSES_JUDGING = 12
+"""After each training, under six views of each image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +80,17 @@ class LabelRefinery:
         self.student = self._new_student(settings, index=0)
         self.target_NC: Tensor | None = None
         """What each image probably is, once that is known."""
-        self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=settings.refined_epochs)
+        self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=self.num_epochs)
 
     @classmethod
     def plan(cls, preset: str, facts: Facts) -> tuple[LabelRefinerySettings, Mapping[str, str]]:
         """A short training on the given labels, and what is left of the budget for the refined ones."""
-        epochs = max(2, round((facts.passes - PASSES_BETWEEN) / 3))
+        epochs = max(2, round((facts.passes - PASSES_JUDGING) / 3))
         first = min(max(1, round(FIRST_SHARE * epochs)), MOST_FIRST_EPOCHS)
         settings = LabelRefinerySettings(epochs=first, refined_epochs=epochs - first, batch=facts.batch, lr=facts.rate)
         return settings, {
             "epochs": f"{first} on the given labels, {epochs - first} on refined ones: {preset} pays for "
-            f"{facts.passes:.0f} passes over the images, 3 an epoch and {PASSES_BETWEEN} in between"
+            f"{facts.passes:.0f} passes over the images, 3 an epoch and {PASSES_JUDGING} to judge"
         }
 
     def num_steps(self, epoch: int) -> int:  # noqa: ARG002
@@ -120,10 +119,11 @@ class LabelRefinery:
         )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
-        """Record every image, in some epochs of the second training."""
+        """Record every image at the end of each training."""
+        if epoch in (self.settings.epochs - 1, self.num_epochs - 1):
+            self._recorder.record(self.nets())
         if self.target_NC is None:
             return {}
-        self._recorder.after_epoch(self._since(epoch), self.nets())
         given_T1 = self.data.label_N[self.data.train_T, None]
         return {"believed": float(self.target_NC[self.data.train_T].gather(1, given_T1).mean())}
 
@@ -136,7 +136,10 @@ class LabelRefinery:
         return [self.predictor()]
 
     def evidence(self) -> Evidence:
-        """Losses, margins, probabilities and features of the second net."""
+        """What the two nets think, in the mean, and the second one's features.
+
+        The second net has learnt what the first one thought, so by itself it contradicts too few labels.
+        """
         return self._recorder.evidence(self.nets())
 
     def state_dict(self) -> dict[str, Any]:
@@ -165,9 +168,7 @@ class LabelRefinery:
 
     def _refined_labels(self) -> Tensor:
         """Class probabilities of every image, shape (N, C), float32: what it probably is."""
-        views = evaluation_views(self.data.weak, self.data.pixels.size_px)
-        log_p_NC = log_probabilities(self.student.best, self.data.pixels, views, self.runtime)
-        target_NC = torch.from_numpy(self.posterior(log_p_NC.cpu().numpy())).float().to(self.runtime.device)
+        target_NC = torch.from_numpy(self.posterior(self._recorder.opinion())).float().to(self.runtime.device)
         given_NC = one_hot(self.data.label_N, self.data.num_classes)
         return torch.where(self.data.verified_N[:, None], given_NC, target_NC)
 
