@@ -1,11 +1,11 @@
 """Label refinery: learn the given labels, ask what each of them probably is, and learn that.
 
-Two nets, one after the other. The first is trained for a short while, and mixup and a weight average hold memorising
-back; what it makes of the images is weighed against the labels and all else that is known, as an audit weighs it, and
-the second net learns each image's calibrated class probabilities. Training anew on a net's own soft labels is label
-refinery (https://arxiv.org/abs/1805.02641), on noisy labels self-evolution (https://arxiv.org/abs/2012.05458);
-calibrating them, and weighing the given labels in, is ours. Cost: 3 passes an epoch, and a forward pass for each of a
-few views after each training. Page: ``docs/methods/label-refinery.md``.
+One net, trained twice. The first training is short, and mixup and a weight average hold memorising back; what its net
+makes of the images is weighed against the labels and all else that is known, as an audit weighs it, and in the second
+one the net learns each image's calibrated class probabilities. Training on a net's own soft labels is label refinery
+(https://arxiv.org/abs/1805.02641), on noisy labels self-evolution (https://arxiv.org/abs/2012.05458); calibrating them,
+weighing the given labels in, and going on with the same net are ours. Cost: 3 passes an epoch, and a forward pass for
+each of a few views after each training. Page: ``docs/methods/label-refinery.md``.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ FIRST_SHARE = 0.65
 """Of the budget, for the given labels."""
 MOST_FIRST_EPOCHS = 40
 """More passes over noisy labels only teach the noise."""
-PASSES_JUDGING = 12
-"""After each training, under six views of each image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,7 @@ class LabelRefinerySettings(Schedule):
     """Two trainings, each with a cycle of the learning rate; ``epochs`` are those on the given labels."""
 
     refined_epochs: Annotated[int, Range(at_least=1)] = 1
-    """Epochs in which a new net learns what the labels probably are."""
+    """Epochs after these, in which the net learns what the labels probably are."""
     refined_mixup_alpha: Annotated[float, Range(at_least=0)] = 0.2
     """Of mixup in these; 0 switches it off."""
 
@@ -68,7 +66,6 @@ class LabelRefinery:
         assert data.posterior is not None, "whoever refines labels is told what they probably are"
         self.posterior = data.posterior
         self.data = data
-        self.make_net = make_net
         self.settings = settings
         self.runtime = runtime
         self.seed = seed
@@ -77,7 +74,9 @@ class LabelRefinery:
         self.batches = ShuffledBatches(
             data.pixels.beside(data.train_T), settings.batch, seed=seed, key=("label-refinery",)
         )
-        self.student = self._new_student(settings, index=0)
+        self.student = Student(
+            make_net(0), settings, num_steps=settings.epochs * self.batches.num_steps, runtime=runtime
+        )
         self.target_NC: Tensor | None = None
         """What each image probably is, once that is known."""
         self._recorder = Recorder(data, runtime, num_nets=1, num_epochs=self.num_epochs)
@@ -85,12 +84,12 @@ class LabelRefinery:
     @classmethod
     def plan(cls, preset: str, facts: Facts) -> tuple[LabelRefinerySettings, Mapping[str, str]]:
         """A short training on the given labels, and what is left of the budget for the refined ones."""
-        epochs = max(2, round((facts.passes - PASSES_JUDGING) / 3))
+        epochs = max(2, facts.epochs_at(3))
         first = min(max(1, round(FIRST_SHARE * epochs)), MOST_FIRST_EPOCHS)
         settings = LabelRefinerySettings(epochs=first, refined_epochs=epochs - first, batch=facts.batch, lr=facts.rate)
         return settings, {
             "epochs": f"{first} on the given labels, {epochs - first} on refined ones: {preset} pays for "
-            f"{facts.passes:.0f} passes over the images, 3 an epoch and {PASSES_JUDGING} to judge"
+            f"{facts.passes:.0f} passes over the images, 3 an epoch"
         }
 
     def num_steps(self, epoch: int) -> int:  # noqa: ARG002
@@ -98,10 +97,9 @@ class LabelRefinery:
         return self.batches.num_steps
 
     def begin_epoch(self, epoch: int) -> None:
-        """Between the two trainings, ask what the images probably are, and put a new net in place."""
+        """Between the two trainings, ask what the images probably are."""
         if epoch == self.settings.epochs:
             self.target_NC = self._refined_labels()
-            self.student = self._new_student(self.settings.refined(), index=1)
 
     def step(self, epoch: int, step: int) -> Figures:
         """One step on a batch of given or of refined labels."""
@@ -109,13 +107,15 @@ class LabelRefinery:
         index_B = self.data.pixels.on_device(row_B)
         settings, since, target_BC = self.settings, epoch, self.data.given(index_B)
         if self.target_NC is not None:
-            settings, since, target_BC = self.settings.refined(), self._since(epoch), self.target_NC[index_B]
+            since = epoch - self.settings.epochs
+            settings, target_BC = self.settings.refined(), self.target_NC[index_B]
         return self.student.descent.step(
             partial(self._mixed_loss, settings.mixup_alpha),
             self.data.pixels.take(row_B),
             target_BC,
             seed=seed_from(self.seed, "label-refinery", epoch, step),
             rate=settings.rate(since, step / self.batches.num_steps),
+            kind=settings.mixup_alpha,
         )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
@@ -128,7 +128,7 @@ class LabelRefinery:
         return {"believed": float(self.target_NC[self.data.train_T].gather(1, given_T1).mean())}
 
     def predictor(self) -> nn.Module:
-        """The averaged net, or the net itself, of the training at hand."""
+        """The averaged net, or the net itself."""
         return self.student.best
 
     def nets(self) -> Sequence[nn.Module]:
@@ -136,9 +136,9 @@ class LabelRefinery:
         return [self.predictor()]
 
     def evidence(self) -> Evidence:
-        """What the two nets think, in the mean, and the second one's features.
+        """What the net thought after the two trainings, in the mean, and its features now.
 
-        The second net has learnt what the first one thought, so by itself it contradicts too few labels.
+        It has learnt what it thought before, so by its last opinion alone it contradicts too few labels.
         """
         return self._recorder.evidence(self.nets())
 
@@ -152,19 +152,9 @@ class LabelRefinery:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
-        if state["target_NC"] is not None:
-            self.target_NC = state["target_NC"].to(self.runtime.device)
-            self.student = self._new_student(self.settings.refined(), index=1)
         self.student.load_state_dict(state["student"])
+        self.target_NC = None if state["target_NC"] is None else state["target_NC"].to(self.runtime.device)
         self._recorder.load_state_dict(state["recorder"])
-
-    def _new_student(self, settings: LabelRefinerySettings, *, index: int) -> Student:
-        num_steps = settings.epochs * self.batches.num_steps
-        return Student(self.make_net(index), settings, num_steps=num_steps, runtime=self.runtime)
-
-    def _since(self, epoch: int) -> int:
-        """Epochs of the second training before this one."""
-        return epoch - self.settings.epochs
 
     def _refined_labels(self) -> Tensor:
         """Class probabilities of every image, shape (N, C), float32: what it probably is."""
