@@ -42,7 +42,7 @@ from tests.conftest import Result, Run, Shapes, make_shapes, write_table
 assert timm.is_model("noisyclean_compact")
 
 QUICK = ("--preset", "quick", "--augment", "natural", "--device", "cpu")
-SETTINGS = {"epochs": 12, "batch": 12, "plus_epochs": 3, "memory_per_class": 20}
+SETTINGS = {"epochs": 12, "batch": 12, "plus_epochs": 3, "refined_epochs": 4, "memory_per_class": 20}
 NUM_TRAIN = 180
 
 FEW = ("--set", "robust.epochs=2")
