@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from noisyclean.detect.fuse import fuse, label_posterior
@@ -24,23 +22,17 @@ def posterior_of(
         outside_log_p_NC: The left-out classifier's opinion.
         classes: Names of the classes.
     """
-    return functools.partial(_posterior, label_N, train_N, outside_log_p_NC, classes)
 
+    def posterior(log_p_NC: FloatArray) -> FloatArray:
+        evidence = Evidence(
+            label_N=label_N[train_N],
+            num_classes=len(classes),
+            log_p_NC=log_p_NC[train_N],
+            outside_log_p_NC=outside_log_p_NC[train_N],
+        )
+        stats = fuse(evidence, {}, classes=classes)
+        posterior_NC: FloatArray = np.exp(log_p_NC)
+        posterior_NC[train_N] = label_posterior(stats.p_NC, evidence.label_N, stats.p_mislabeled_N)
+        return posterior_NC
 
-def _posterior(
-    label_N: IntArray,
-    train_N: BoolArray,
-    outside_log_p_NC: FloatArray,
-    classes: tuple[str, ...],
-    log_p_NC: FloatArray,
-) -> FloatArray:
-    evidence = Evidence(
-        label_N=label_N[train_N],
-        num_classes=len(classes),
-        log_p_NC=log_p_NC[train_N],
-        outside_log_p_NC=outside_log_p_NC[train_N],
-    )
-    stats = fuse(evidence, {}, classes=classes)
-    posterior_NC: FloatArray = np.exp(log_p_NC)
-    posterior_NC[train_N] = label_posterior(stats.p_NC, evidence.label_N, stats.p_mislabeled_N)
-    return posterior_NC
+    return posterior

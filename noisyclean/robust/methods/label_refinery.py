@@ -105,10 +105,10 @@ class LabelRefinery:
         """One step on a batch of given or of refined labels."""
         row_B = self.batches.rows(epoch, step)
         index_B = self.data.pixels.on_device(row_B)
-        settings, since, target_BC = self.settings, epoch, self.data.given(index_B)
-        if self.target_NC is not None:
-            since = epoch - self.settings.epochs
-            settings, target_BC = self.settings.refined(), self.target_NC[index_B]
+        if self.target_NC is None:
+            settings, since, target_BC = self.settings, epoch, self.data.given(index_B)
+        else:
+            settings, since, target_BC = self.settings.refined(), epoch - self.settings.epochs, self.target_NC[index_B]
         return self.student.descent.step(
             partial(self._mixed_loss, settings.mixup_alpha),
             self.data.pixels.take(row_B),
