@@ -212,6 +212,7 @@ def _training_data(
         strong=training_views(plan.base.augment, is_strong=True),
         group_N=put(table.group_N),
         truth_N=put(job.truth_N),
+        outside_log_p_NC=embedded.outside_log_p_NC,
         posterior=posterior_of(job.label_N, job.train_N, embedded.outside_log_p_NC, classes=table.classes),
     )
 

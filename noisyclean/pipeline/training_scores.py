@@ -21,9 +21,14 @@ __all__ = ["score_training"]
 def score_training(trained: Trained, prepared: Prepared, embedded: Embedded, plan: TrainPlan) -> SampleStats:
     """Apply every signal whose evidence the training left, fuse them, and put what is known before what is likely.
 
-    The left-out classifier is only a witness: nets that were trained for long recognise far more than it does.
+    A training that weighed the left-out classifier's word itself is judged as an audit is. For the others that is only
+    a witness, and images held out another: nets that were trained for long recognise far more, and know labels by heart.
     """
-    evidence = replace(trained.evidence, witness_log_p_NC=embedded.outside_log_p_NC)
+    evidence = trained.evidence
+    if evidence.outside_log_p_NC is None:
+        evidence = replace(evidence, witness_log_p_NC=embedded.outside_log_p_NC)
+    else:
+        evidence = replace(evidence, held_out_N=None)
     with use_threads(plan.base.threads):
         scores = apply_signals(evidence, plan.base.score, device=torch.device(plan.base.device))
     return settle_certain(fuse(evidence, scores, classes=prepared.table.classes), prepared)

@@ -49,6 +49,8 @@ class TrainingData:
     """Samples of one group never vote for each other."""
     truth_N: Tensor | None = None
     """True class indices, for oracles alone."""
+    outside_log_p_NC: FloatArray | None = None
+    """Log class probabilities by the left-out classifier; of the product's trainings it learnt no held-out label."""
     posterior: Posterior | None = None
     """For methods that ask what labels probably are; every training of the product has one."""
 

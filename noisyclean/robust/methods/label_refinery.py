@@ -136,11 +136,11 @@ class LabelRefinery:
         return [self.predictor()]
 
     def evidence(self) -> Evidence:
-        """What the net thought after the two trainings, in the mean, and its features now.
+        """What the net thought after the two trainings, in the mean, its features now, and the left-out classifier's word.
 
-        It has learnt what it thought before, so by its last opinion alone it contradicts too few labels.
+        It has learnt what the two thought before, so by its last opinion alone it contradicts too few labels.
         """
-        return self._recorder.evidence(self.nets())
+        return self._recorder.evidence(self.nets(), outside_log_p_NC=self.data.outside_log_p_NC)
 
     def state_dict(self) -> dict[str, Any]:
         """The student, the refined labels and the recordings."""
