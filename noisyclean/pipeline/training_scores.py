@@ -22,7 +22,8 @@ def score_training(trained: Trained, prepared: Prepared, embedded: Embedded, pla
     """Apply every signal whose evidence the training left, fuse them, and put what is known before what is likely.
 
     A training that weighed the left-out classifier's word itself is judged as an audit is. For the others that is only
-    a witness, and images held out another: nets that were trained for long recognise far more, and know labels by heart.
+    a witness, and held-out images are another: nets that were trained for long recognise far more, and may know labels
+    by heart.
     """
     evidence = trained.evidence
     if evidence.outside_log_p_NC is None:

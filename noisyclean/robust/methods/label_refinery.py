@@ -136,7 +136,7 @@ class LabelRefinery:
         return [self.predictor()]
 
     def evidence(self) -> Evidence:
-        """What the net thought after the two trainings, in the mean, its features now, and the left-out classifier's word.
+        """What the net thought after the two trainings, in the mean, its features, and the left-out classifier's word.
 
         It has learnt what the two thought before, so by its last opinion alone it contradicts too few labels.
         """
