@@ -21,9 +21,9 @@ __all__ = ["score_training"]
 def score_training(trained: Trained, prepared: Prepared, embedded: Embedded, plan: TrainPlan) -> SampleStats:
     """Apply every signal whose evidence the training left, fuse them, and put what is known before what is likely.
 
-    A training that weighed the left-out classifier's word itself is judged as an audit is. For the others that is only
-    a witness, and held-out images are another: nets that were trained for long recognise far more, and may know labels
-    by heart.
+    A training that weighed the left-out classifier's word itself is judged by both, held-out images like the others.
+    For other trainings these are only witnesses: nets that were trained for long recognise far more than the classifier,
+    and may know labels by heart.
     """
     evidence = trained.evidence
     if evidence.outside_log_p_NC is None:
