@@ -22,8 +22,8 @@ def score_training(trained: Trained, prepared: Prepared, embedded: Embedded, pla
     """Apply every signal whose evidence the training left, fuse them, and put what is known before what is likely.
 
     A training that weighed the left-out classifier's word itself is judged by both, held-out images like the others.
-    For other trainings these are only witnesses: nets that were trained for long recognise far more than the classifier,
-    and may know labels by heart.
+    For other trainings these are only witnesses: nets that were trained for long recognise far more than that
+    classifier, and may know labels by heart.
     """
     evidence = trained.evidence
     if evidence.outside_log_p_NC is None:
