@@ -6,7 +6,6 @@ What an audit writes as ``embeddings.npz`` and ``pred_probs.npz`` is read as it 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from noisyclean.base.wording import quoted
 from noisyclean.data.columns import IMAGE_NAMES
 from noisyclean.errors import DataError, EnvironmentProblem
 from noisyclean.types import FloatArray, IntArray, StrArray
@@ -21,7 +21,6 @@ from noisyclean.types import FloatArray, IntArray, StrArray
 __all__ = ["GivenArray", "in_class_order", "read_array", "rows_by_id"]
 
 ID_NAMES = (*IMAGE_NAMES, "id", "ids")
-SHOWN = 3
 FORMS = "Give .npz or Parquet with a column image_path, or .npy in the order of LABELS' rows."
 
 
@@ -74,13 +73,13 @@ def rows_by_id(given: GivenArray, image_path_N: StrArray) -> IntArray:
     index = pd.Index(given.id_M)
     if not index.is_unique:
         raise DataError(
-            f"{given.path}: {_list(index[index.duplicated()])} occurs twice", hint="One row for each image."
+            f"{given.path}: {quoted(index[index.duplicated()])} occurs twice", hint="One row for each image."
         )
     row_N: IntArray = index.get_indexer(pd.Index(image_path_N)).astype(np.int64)
     missing = image_path_N[row_N < 0]
     if len(missing):
         raise DataError(
-            f"{given.path}: has no row for {len(missing):,} of {len(image_path_N):,} images: {_list(missing)}",
+            f"{given.path}: has no row for {len(missing):,} of {len(image_path_N):,} images: {quoted(missing)}",
             hint=f"Its ids must be the paths as LABELS has them; its first is {given.id_M[0]!r}.",
         )
     return row_N
@@ -97,7 +96,7 @@ def in_class_order(given: GivenArray, classes: tuple[str, ...]) -> GivenArray:
     if set(given.columns) != set(classes) or len(given.columns) != len(classes):
         odd = sorted(set(given.columns) ^ set(classes))
         raise DataError(
-            f"{given.path}: its columns are not the {len(classes)} classes of the labels: {_list(odd)}",
+            f"{given.path}: its columns are not the {len(classes)} classes of the labels: {quoted(odd)}",
             hint="Columns that are named must be named by the classes.",
         )
     order = [given.columns.index(name) for name in classes]
@@ -144,7 +143,7 @@ def _from_parquet(path: Path) -> GivenArray:
     frame = frame.rename(columns=str)
     ids = next((name for name in ID_NAMES if name in frame.columns), None)
     if ids is None or frame.shape[1] < 2:
-        raise DataError(f"{path}: has the columns {_list(list(frame.columns))}", hint=f"It needs ids. {FORMS}")
+        raise DataError(f"{path}: has the columns {quoted(list(frame.columns))}", hint=f"It needs ids. {FORMS}")
     rest = frame.drop(columns=ids)
     if rest.shape[1] == 1 and rest.iloc[:, 0].dtype == object:
         return GivenArray(path=path, values_MD=_stack(rest.iloc[:, 0], path), id_M=_text(frame[ids].to_numpy()))
@@ -166,8 +165,3 @@ def _stack(lists: pd.Series, path: Path) -> FloatArray:
 
 def _text(names: NDArray[np.generic]) -> StrArray:
     return np.asarray([str(name) for name in names], dtype=object)
-
-
-def _list(names: Sequence[str] | pd.Index | StrArray) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(repr(str(name)) for name in names[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.base.files import fingerprint
+from noisyclean.base.wording import shortened
 from noisyclean.data.annotations import Annotations, annotate
 from noisyclean.data.annotators import Agreement, Votes, count_votes
 from noisyclean.data.columns import Columns, choose_columns, clean_labels
@@ -21,7 +21,7 @@ from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
-__all__ = ["IngestOptions", "Ingested", "LeftOut", "read_labels", "select_rows", "shortened"]
+__all__ = ["IngestOptions", "Ingested", "LeftOut", "read_labels", "select_rows"]
 
 GUESSED = "The table was read as cp1252, the last guess; if its names look odd, tell the encoding: --encoding"
 
@@ -289,9 +289,3 @@ def _about_agreement(agreement: dict[str, Any]) -> str:
 def _tally(reasons: list[str]) -> dict[str, int]:
     counts = pd.Series(reasons, dtype=object).value_counts(sort=False)
     return {str(reason): int(count) for reason, count in counts.items()}
-
-
-def shortened(names: Sequence[str], most: int = 12) -> str:
-    """The first names in words, and how many more there are."""
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown}, … ({len(names) - most} more)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from noisyclean.base.wording import shortened
 from noisyclean.detect.outside import ask_outside
 from noisyclean.errors import DataError, UsageError
 from noisyclean.ops.chance import LEAST_LABELS, fits_beyond_chance
@@ -17,8 +18,6 @@ SMALLEST = 1e-6
 """Added to probabilities: a model that counts votes writes zeros it does not mean."""
 MOST_OFF = 0.02
 """By how much a row of probabilities may miss a sum of 1, as float16 does."""
-SHOWN = 8
-"""Class names listed in a message."""
 
 
 def evidence_of_arrays(
@@ -102,7 +101,7 @@ def require_column_for_each(classes: tuple[str, ...], pred_probs: FloatArray) ->
 
 
 def _order(classes: tuple[str, ...]) -> str:
-    return f"Its columns are the classes in this order: {_some(classes)}."
+    return f"Its columns are the classes in this order: {shortened(classes)}."
 
 
 def _log_probabilities(pred_probs: FloatArray, label_N: IntArray, classes: tuple[str, ...]) -> FloatArray:
@@ -136,8 +135,3 @@ def _require_fit(name: str, log_p_NC: FloatArray, label_N: IntArray, hint: str) 
     share, num = float(np.mean(log_p_NC.argmax(axis=1) == label_N)), len(label_N)
     why = f"{num} labels are too few to tell" if num < LEAST_LABELS else "its rows seem to be in another order"
     raise DataError(f"{name}: agrees with {share:.1%} of the labels, no more than chance; {why}", hint=hint)
-
-
-def _some(classes: tuple[str, ...]) -> str:
-    more = len(classes) - SHOWN
-    return ", ".join(classes[:SHOWN]) + (f", … ({more:,} more)" if more > 0 else "")

@@ -15,11 +15,12 @@ import pandas as pd
 from noisyclean.base.files import exclusive_lock, fingerprint, refuse_place, write_text
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import keep_freed_memory
+from noisyclean.base.wording import shortened
 from noisyclean.config import Plan
 from noisyclean.data.conflicts import Conflicts, find_conflicts
 from noisyclean.data.decode import PixelMapping
 from noisyclean.data.formats import HEIC_ADVICE, can_read_heic, needs_heic
-from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows, shortened
+from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_rows
 from noisyclean.data.journal import IMAGES, JOURNAL
 from noisyclean.data.known import KnownImages
 from noisyclean.data.rows import ImageRows
@@ -261,10 +262,7 @@ def _decoding_notes(store: ImageStore, image_path_N: StrArray) -> tuple[str, ...
     for note, path in zip(store.note_N, image_path_N, strict=True):
         if note:
             names.setdefault(note, []).append(path)
-    return tuple(
-        f"{note}: {', '.join(paths[:3])}{f' and {len(paths) - 3:,} more' if len(paths) > 3 else ''}"
-        for note, paths in names.items()
-    )
+    return tuple(f"{note}: {shortened(paths, 3)}" for note, paths in names.items())
 
 
 def quarantine_csv(ingested: Ingested, problem_N: StrArray) -> str:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from noisyclean.base.files import exclusive_lock, read_json, refuse_place, sha256_file, write_json, write_text
 from noisyclean.base.log import Reporter, Silent
+from noisyclean.base.wording import shortened
 from noisyclean.data.columns import Columns, choose_columns
-from noisyclean.data.ingest import shortened
 from noisyclean.data.rewrite import label_changes, write_relabelled
 from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
