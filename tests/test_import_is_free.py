@@ -25,8 +25,11 @@ def modules_after(code: str) -> set[str]:
         "from typer.testing import CliRunner\nfrom noisyclean.cli.app import app\n"
         "for words in (['--help'], ['audit', '--help'], ['--version']):\n"
         "    assert CliRunner().invoke(app, words).exit_code == 0",
+        "from typer.testing import CliRunner\nfrom noisyclean.cli.app import app\n"
+        "for verb in ('audit', 'train'):\n"
+        "    assert CliRunner().invoke(app, [verb, 'nowhere', '--out', 'run']).exit_code == 3",
     ],
-    ids=["import", "import the command line", "--help"],
+    ids=["import", "import the command line", "--help", "a folder that is not there"],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:
     assert not modules_after(code) & set(HEAVY)

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from noisyclean.base.places import require_images
 from noisyclean.cli import options
 from noisyclean.cli.render import Terminal, console, next_command, print_json, print_line, print_table, same_command
 
@@ -50,6 +51,7 @@ def audit(
     as_json: options.Json = False,
 ) -> None:
     """Find the mislabelled images, and write what an annotator needs."""
+    require_images(images)
     from noisyclean.pipeline.audit import audit as run_audit
     from noisyclean.pipeline.rundir import read_run
 

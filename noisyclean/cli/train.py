@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from noisyclean.base.places import require_images
 from noisyclean.cli import options
 from noisyclean.cli.audit import show_estimate
 from noisyclean.cli.render import Terminal, console, next_command, print_json, print_line, print_table, same_command
@@ -92,6 +93,7 @@ def train(
     as_json: options.Json = False,
 ) -> None:
     """Train a classifier that the noise does not spoil."""
+    require_images(images)
     from noisyclean.pipeline.train import train as run_train
 
     summary = run_train(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.base.files import fingerprint
+from noisyclean.base.places import require_images
 from noisyclean.base.wording import shortened
 from noisyclean.data.annotations import Annotations, annotate
 from noisyclean.data.annotators import Agreement, Votes, count_votes
@@ -114,8 +115,7 @@ def read_labels(
         EnvironmentProblem: The table's kind needs an extra.
     """
     options = options or IngestOptions()
-    if not images.is_dir():
-        raise DataError(f"{images}: no such folder", hint="IMAGES is the folder the images are in.")
+    require_images(images)
     if labels is not None:
         text = read_table(labels, encoding=options.encoding)
     else:
