@@ -138,16 +138,14 @@ def train(
         show_estimate(summary)
         next_command(*same_command(context, without="dry_run"))
     else:
-        _show(summary)
-        print_line(f"{summary['num_flagged']:,} labels are flagged in {out / summary['scores']}")
-        print_line(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}")
+        _show(summary, out)
         next_command("noisyclean", "predict", out / "model", images, "--out", "predictions.csv")
     if as_json:
         print_json(summary)
 
 
-def _show(summary: dict[str, Any]) -> None:
-    """The figures, the comparison and the verdict sentence."""
+def _show(summary: dict[str, Any], out: Path) -> None:
+    """The figures, the comparison and the verdict sentence, and where to look."""
     test = summary["test"] or {}
     figures = ("accuracy", "selected_accuracy", "flip_averaged_accuracy", "all_nets_accuracy", "ece")
     rows = [(f"test {name.replace('_', ' ')}", f"{test[name]:.4f}") for name in figures if test.get(name) is not None]
@@ -161,3 +159,5 @@ def _show(summary: dict[str, Any]) -> None:
         )
         console.print(summary["comparison"]["verdict"], markup=False)
     console.print(summary["verdict"], style="bold", markup=False)
+    print_line(f"{summary['num_flagged']:,} labels are flagged in {out / summary['scores']}")
+    print_line(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}")
