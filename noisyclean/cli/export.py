@@ -17,7 +17,9 @@ RETURNED = {"labelstudio": "EXPORT.json", "folders": None, "xlsx": None}
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A finished run; for onnx also a model folder.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(help="A finished audit; for onnx any run or model folder.", show_default=False)
+    ],
     *,
     to: Annotated[
         str,

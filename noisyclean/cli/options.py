@@ -65,11 +65,12 @@ Augment = Annotated[
         rich_help_panel=PLAN,
     ),
 ]
-Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or mps.", rich_help_panel=PLAN)]
+Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda; predict: mps too.", rich_help_panel=PLAN)]
 Gpus = Annotated[
     int,
     typer.Option(
-        help="Number of GPUs that train together, one process each; on a CPU, the number of processes.",
+        help="Number of GPUs that train together, one process each; on a CPU, the number of processes. "
+        "`train` shares SimCLR alone.",
         rich_help_panel=PLAN,
     ),
 ]
@@ -126,7 +127,8 @@ StripPrefix = Annotated[
 Reuse = Annotated[
     Path | None,
     typer.Option(
-        help="Earlier run to take decoded images, training and verdicts from, where still valid.",
+        help="Earlier audit to take decoded images, pre-training and verdicts from (audit: its training too), "
+        "where still valid.",
         rich_help_panel=PLAN,
         show_default=False,
     ),

@@ -18,8 +18,9 @@ __all__ = ["described", "settings_kinds", "settings_page"]
 
 INTRODUCTION = f"""\
 `--set stage.key=value`, repeatable, or a section for each stage in a TOML file that `--config` names, changes one of
-these. Presets, the images and the machine decide many of them: `--dry-run` prints the plan with its reasons. A setting
-without a default is always planned. `noisyclean train` has {", ".join(sorted(STAGES))}; `noisyclean audit` all but
+these. "Default" is what a setting is where nothing plans it, mostly the published value. Presets, the images and the
+machine plan many, with a default or without: `--dry-run --json` shows what each will be, under `plan`, and `--dry-run`
+why. `noisyclean train` has {", ".join(sorted(STAGES))}; `noisyclean audit` all but
 {", ".join(sorted(OWN_STAGES))}.
 """
 
