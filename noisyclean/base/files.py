@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -169,12 +170,21 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         if not _try_lock(file):
             raise EnvironmentProblem(
                 f"another noisyclean process is writing to {path.parent}",
-                hint="Wait for it to end, or give this one another --out.",
+                hint="Wait for it to end, or give this one another folder.",
             )
         yield
 
 
+HELD = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
+"""What a system answers where another process holds a lock."""
+
+
 def _try_lock(file: IO[bytes]) -> bool:
+    """Whether the lock is ours now.
+
+    Raises:
+        EnvironmentProblem: The disk knows no locks.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -184,6 +194,11 @@ def _try_lock(file: IO[bytes]) -> bool:
             import fcntl
 
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if error.errno not in HELD:
+            raise EnvironmentProblem(
+                f"{file.name}: cannot be locked ({error.strerror})",
+                hint="Network disks without locks cannot hold a run: give a folder on another disk.",
+            ) from error
         return False
     return True

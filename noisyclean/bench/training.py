@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyclean.base.files import write_text
+from noisyclean.base.files import read_json, write_json, write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.config import Plan, SimCLRConfig
 from noisyclean.data.demo import write_digits
@@ -190,28 +190,31 @@ def _digits(folder: Path, kinds: Sequence[str], seeds: Sequence[int]) -> list[_P
 def _train(
     folder: Path, problem: _Problem, name: str, seed: int, *, preset: str, settings: tuple[str, ...], device: str
 ) -> dict[str, Any]:
-    """One training, unless it is finished; its figures, and the passes it cost, pre-training included."""
+    """One training, unless it is finished as asked; its figures, and the passes it cost, pre-training included."""
+    cell = CELLS[name]
     out = folder / f"{problem.name}-{name}-{seed}".replace(" ", "-")
-    if not (out / "summary.json").exists():
-        cell = CELLS[name]
-        given: dict[str, Any] = {
-            "images": problem.images,
-            "labels": problem.labels[seed],
-            "out": out,
-            "method": cell.method,
-            "test": problem.test,
-            "truth": problem.truth,
-            "preset": preset,
-            "device": device,
-            "seed": seed,
-        }
-        words = (*settings, *cell.settings)
+    words = (*settings, *cell.settings)
+    given: dict[str, Any] = {
+        "images": problem.images,
+        "labels": problem.labels[seed],
+        "out": out,
+        "method": cell.method,
+        "test": problem.test,
+        "truth": problem.truth,
+        "preset": preset,
+        "device": device,
+        "seed": seed,
+    }
+    asked = {**{key: str(value) for key, value in given.items()}, "set": list(words)}
+    record = folder / f"{out.name}.asked.json"
+    if not record.exists() or read_json(record) != asked:
         if cell.simclr_share > 0:
             planned = train(**given, set=words, dry_run=True)["plan"]
             budget, passes = planned["budget"]["passes"], _pretraining(planned).passes_an_epoch
             epochs = max(1, round(cell.simclr_share * budget / passes))
             words = (*words, f"simclr.epochs={epochs}", f"budget.passes={budget - passes * epochs}")
         train(**given, set=words)
+        write_json(record, asked)
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     plan = summary["plan"]
     simclr = _pretraining(plan)

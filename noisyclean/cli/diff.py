@@ -24,11 +24,12 @@ def diff(
 ) -> None:
     """Say what changed between two audits of the same images."""
     from noisyclean.pipeline.diff import diff as run_diff
+    from noisyclean.pipeline.rundir import read_run
 
     found = run_diff(run_a, run_b, out=out, reporter=Terminal())
     print_table(f"from {run_a} to {run_b}", _rows(found))
     console.print(found["verdict"], style="bold", markup=False)
-    next_command("noisyclean", "review", run_b, run_b / "flagged.csv", "--out", "labels.cleaned.csv")
+    next_command("noisyclean", "review", run_b, read_run(run_b).flagged(), "--out", "labels.cleaned.csv")
     if as_json:
         print_json(found)
 

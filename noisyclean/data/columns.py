@@ -103,6 +103,13 @@ def clean_labels(cells: pd.Series) -> StrArray:
     )
 
 
+def has_columns(table: TextTable, names: str) -> bool:
+    """Whether a table has the column of this name, or all of several separated by commas; case does not matter."""
+    return all(_first_match(table.frame, (name,)) is not None for name in names.split(",")) or (
+        _first_match(table.frame, (names,)) is not None
+    )
+
+
 def _path_column(table: TextTable, asked: str | None) -> str | None:
     return _named(table, asked, "--image-column") or _first_match(table.frame, IMAGE_NAMES)
 

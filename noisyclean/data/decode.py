@@ -87,13 +87,18 @@ class Decoded:
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Hear none of Pillow's warnings about odd metadata: the pixels decide here.
+    """Hear none of Pillow's warnings about odd metadata, and let :data:`MAX_PIXELS` alone refuse large pictures.
 
-    Filters belong to the whole process, so threads that decode must not set them; who starts the threads does.
+    Both belong to the whole process, so threads that decode must not set them; who starts the threads does.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def decode(path: Path, mapping: PixelMapping) -> Decoded:

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.data.formats import is_image_name
+from noisyclean.data.splits import SPLIT_NAMES
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError, UsageError
 
 __all__ = ["list_images", "table_from_folders", "unlisted_images"]
 
-SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 SYSTEM_STARTS = (".", "@", "#")
 """Hidden folders, and those of network drives (``@eaDir``, ``#recycle``)."""
@@ -42,7 +42,7 @@ def table_from_folders(images: Path, *, class_level: int | None = None) -> TextT
             f"{images}: no folder per class with images in it",
             hint="Give a table of labels as LABELS, or sort the images as IMAGES/CLASS/image.jpg.",
         )
-    has_splits = all(top.casefold() in SPLITS for top in tops)
+    has_splits = all(top.casefold() in SPLIT_NAMES for top in tops)
     level = (class_level or 1) + has_splits
     label = [folders[level - 1] if len(folders) >= level else "" for _, folders in folders_of]
     if class_level is not None and (class_level < 1 or not any(label)):
@@ -130,7 +130,7 @@ def _tree(folders_of: list[tuple[str, list[str]]], skipped: int) -> str:
 
 def _about_names(tops: set[str], has_splits: bool, labels: set[str]) -> list[str]:
     notes: list[str] = []
-    like_splits = sorted(top for top in tops if top.casefold() in SPLITS)
+    like_splits = sorted(top for top in tops if top.casefold() in SPLIT_NAMES)
     if has_splits:
         notes.append(f"the top folders are splits: {', '.join(sorted(tops))}")
     elif like_splits:

@@ -14,15 +14,16 @@ from noisyclean.base.places import require_images
 from noisyclean.base.wording import shortened
 from noisyclean.data.annotations import Annotations, annotate
 from noisyclean.data.annotators import Agreement, Votes, count_votes
-from noisyclean.data.columns import Columns, choose_columns, clean_labels
+from noisyclean.data.columns import Columns, choose_columns, clean_labels, has_columns
 from noisyclean.data.doubts import doubts_about
 from noisyclean.data.folders import table_from_folders
+from noisyclean.data.groups import number_groups
 from noisyclean.data.paths import Located, Stamp, locate
 from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
-__all__ = ["IngestOptions", "Ingested", "LeftOut", "read_labels", "select_rows"]
+__all__ = ["IngestOptions", "Ingested", "LeftOut", "as_far_as_in", "read_labels", "select_rows"]
 
 GUESSED = "The table was read as cp1252, the last guess; if its names look odd, tell the encoding: --encoding"
 
@@ -55,6 +56,13 @@ class IngestOptions:
                 f"--class-level {self.class_level}: {labels} names the classes, not the folders",
                 hint="Leave the table out, or --class-level.",
             )
+
+
+def as_far_as_in(table: TextTable, options: IngestOptions) -> IngestOptions:
+    """The options of one table for reading another like it, without the columns that this one does not have."""
+    named = {name: value for name, value in vars(options).items() if name.endswith("_column") and value is not None}
+    lacking = [name for name, value in named.items() if not has_columns(table, value)]
+    return replace(options, **dict.fromkeys(lacking))
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,7 @@ def _build(
     agreement: Agreement | None,
 ) -> LabelTable:
     split = None if columns.split is None else frame[columns.split].to_numpy(dtype=object)
-    group = None if columns.group is None else pd.factorize(frame[columns.group])[0].astype(np.int64)
+    group = None if columns.group is None else number_groups(frame[columns.group])
     rival = votes.rival_N if agreement is None and (votes.rival_N >= 0).any() else None
     disagreement = None if agreement is None else votes.disagreement_N
     marks = {"split": split, "group": group, "rival": rival, "disagreement": disagreement}

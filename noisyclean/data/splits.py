@@ -7,10 +7,21 @@ import numpy as np
 from noisyclean.base.randomness import numpy_generator
 from noisyclean.types import BoolArray, IntArray, LabelTable
 
-__all__ = ["TEST_NAMES", "VALIDATION_NAMES", "choose_holdout", "rows_of_split", "sample_groups"]
+__all__ = [
+    "HELD_OUT",
+    "SPLIT_NAMES",
+    "TEST_NAMES",
+    "VALIDATION_NAMES",
+    "choose_holdout",
+    "rows_of_split",
+    "sample_groups",
+]
 
 TEST_NAMES = frozenset({"test", "testing"})
 VALIDATION_NAMES = frozenset({"val", "valid", "validation", "dev"})
+SPLIT_NAMES = TEST_NAMES | VALIDATION_NAMES | {"train", "training"}
+HELD_OUT = "held_out_N"
+"""Under this name the record of a net says which rows it did not learn from."""
 
 
 def rows_of_split(table: LabelTable, names: frozenset[str]) -> BoolArray:

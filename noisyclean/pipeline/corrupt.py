@@ -79,16 +79,18 @@ def corrupt(
     table = read_table(Path(labels), encoding=encoding)
     columns = choose_columns(table, image=image_column, label=label_column)
     names = clean_labels(table.frame[columns.label])
+    is_labelled = names != ""
+    names, paths, row_N = names[is_labelled], table.frame[columns.image][is_labelled], table.row_N[is_labelled]
     classes = order_classes(names.tolist())
     index_of = {name: index for index, name in enumerate(classes)}
     label_N: IntArray = np.asarray([index_of[name] for name in names], dtype=np.int64)
     if len(classes) == 1:
         raise DataError(f"{labels}: has one class only, {classes[0]!r}", hint="Labels cannot flip without another.")
-    p_NC = None if pred_probs is None else _read_probabilities(Path(pred_probs), table.frame[columns.image], classes)
+    p_NC = None if pred_probs is None else _read_probabilities(Path(pred_probs), paths, classes)
     noisy_N = _flip(label_N, classes, kind, rate, map, p_NC, generator=numpy_generator(seed, "corrupt", kind))
     changed_N = noisy_N != label_N
     column = list(table.frame.columns).index(columns.label)
-    changes = {int(table.row_N[row]): {column: classes[noisy_N[row]]} for row in np.flatnonzero(changed_N)}
+    changes = {int(row_N[row]): {column: classes[noisy_N[row]]} for row in np.flatnonzero(changed_N)}
     write_relabelled(table, changes, Path(out))
     return {
         "schema_version": SCHEMA_VERSION,

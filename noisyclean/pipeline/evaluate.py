@@ -12,6 +12,7 @@ from noisyclean.base.files import write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.annotations import order_classes
 from noisyclean.data.columns import choose_columns, clean_labels
+from noisyclean.data.ingest import IngestOptions, as_far_as_in
 from noisyclean.data.tables import read_table
 from noisyclean.errors import DataError
 from noisyclean.ops.metrics import detection_metrics, expected_calibration_error, precision_recall_at
@@ -52,7 +53,7 @@ def evaluate(
     finished = open_finished(Path(run))
     root, summary, scores = finished.root, finished.summary, finished.scores
     scores = scores[scores["p_mislabeled"] != ""]
-    true_label = true_labels(scores["image_path"], Path(truth))
+    true_label = true_labels(scores["image_path"], Path(truth), finished.options)
     _compare_classes(Path(truth), true_label, finished.classes, reporter or Silent())
     given, suggested = scores["given_label"].to_numpy(), scores["suggested_label"].to_numpy()
     is_wrong_N = given != true_label
@@ -104,14 +105,20 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     return rows + [(f"auroc of {name} alone", _as_text(value)) for name, value in figures["signal_auroc"].items()]
 
 
-def true_labels(paths: pd.Series, truth: Path) -> np.ndarray:
+def true_labels(paths: pd.Series, truth: Path, like: IngestOptions | None = None) -> np.ndarray:
     """The label that a table of truth gives each path, shape (N,).
+
+    Args:
+        paths: As the audited table has them.
+        truth: The table.
+        like: How the audited table was read; truth is read so too, as far as it has such columns.
 
     Raises:
         DataError: It lacks some of them.
     """
     table = read_table(truth)
-    columns = choose_columns(table)
+    like = as_far_as_in(table, like or IngestOptions())
+    columns = choose_columns(table, image=like.image_column, label=like.label_column)
     by_path = dict(zip(table.frame[columns.image], clean_labels(table.frame[columns.label]), strict=True))
     missing = [path for path in paths if path not in by_path]
     if missing:

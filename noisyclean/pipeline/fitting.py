@@ -19,6 +19,7 @@ from noisyclean.config import Plan
 from noisyclean.data.augment import training_views
 from noisyclean.data.batches import Pixels, channel_statistics, load_pixels
 from noisyclean.data.rows import ImageRows, Images
+from noisyclean.data.splits import HELD_OUT
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.distributed import Share
 from noisyclean.engine.loop import fit
@@ -147,7 +148,7 @@ def _train_net(
         title = f"probe {index + 1} of {plan.probe.num_nets}"
         fit(task, title=title, num_epochs=plan.probe.epochs, checkpoint=checkpoint, reporter=reporter)
         record = {name: tensor.numpy() for name, tensor in vars(task.record()).items()}
-        record |= pixels.normalisation()
+        record |= pixels.normalisation() | {HELD_OUT: weight_N == 0}
     if Share.current().rank == 0:
         save_weights(task.average.model, folder / f"net-{index}.safetensors")
         write_npz(folder / f"net-{index}.npz", record)

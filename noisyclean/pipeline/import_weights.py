@@ -13,7 +13,7 @@ from noisyclean.base.files import atomic_path, refuse_place, write_json
 from noisyclean.errors import DataError, UsageError
 from noisyclean.nn import create_backbone
 from noisyclean.nn.foreign import read_checkpoint, renamed_for
-from noisyclean.nn.weights import LEAST_MATCHED
+from noisyclean.nn.weights import LEAST_MATCHED, load_encoder
 
 __all__ = ["import_weights"]
 
@@ -68,8 +68,7 @@ def import_weights(
             hint=f"Name {another} architecture: --backbone NAME. The checkpoint begins with {next(iter(state))}.",
         )
     net = create_backbone(name, num_classes=0, seed=0)
-    wanted = net.state_dict()
-    net.load_state_dict({key: value for key, value in renamed.items() if key in wanted}, strict=False)
+    load_encoder(net, renamed, source=str(checkpoint))
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file({key: value.contiguous() for key, value in net.state_dict().items()}, temporary)
     write_json(folder / "config.json", _config(name, size))

@@ -13,7 +13,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.base.randomness import seed_from
 from noisyclean.config import Plan
 from noisyclean.data.batches import NORMALISATION
-from noisyclean.data.splits import sample_groups
+from noisyclean.data.splits import HELD_OUT, sample_groups
 from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.machine import training_settings
 from noisyclean.pipeline.preparing import Prepared
@@ -113,7 +113,7 @@ def probe_stage(
 
 
 def _hold_out(prepared: Prepared, embedded: Embedded, plan: Plan) -> BoolArray:
-    """Groups no net learns from, chosen by their content: the same ones in every round of the same images."""
+    """Groups no net learns from, chosen by their content: the same ones whenever the same images are trained on."""
     rank_N = np.asarray([seed_from(plan.seed, "held out", content) for content in prepared.content_N.tolist()])
     held_out_N = sample_groups(embedded.group_N, rank_N, plan.probe.held_out)
     return held_out_N if held_out_N.mean() < TOO_MUCH_HELD_OUT else np.zeros_like(held_out_N)
@@ -127,6 +127,7 @@ def _weights(embedded: Embedded, held_out_N: BoolArray) -> FloatArray:
 
 
 def _gather(folder: Path, prepared: Prepared, embedded: Embedded, held_out_N: BoolArray, num_nets: int) -> Evidence:
+    """What the nets recorded; whom they held out is of their training, which may be an earlier round's."""
     records = [np.load(folder / f"net-{index}.npz", allow_pickle=False) for index in range(num_nets)]
     recorded = [len(record["loss_EN"]) for record in records]
     return Evidence(
@@ -135,7 +136,7 @@ def _gather(folder: Path, prepared: Prepared, embedded: Embedded, held_out_N: Bo
         z_ND=np.concatenate([record["z_ND"] for record in records], axis=1) / math.sqrt(num_nets),
         log_p_NC=log_softmax(np.mean([record["log_p_NC"] for record in records], axis=0), axis=1),
         outside_log_p_NC=embedded.outside_log_p_NC,
-        held_out_N=held_out_N,
+        held_out_N=records[0].get(HELD_OUT, held_out_N),  # older versions did not record it
         loss_EN=np.concatenate([record["loss_EN"] for record in records]),
         margin_EN=np.concatenate([record["margin_EN"] for record in records]),
         net_E=np.repeat(np.arange(num_nets), recorded),

@@ -123,6 +123,8 @@ def _list(
     reporter.say(f"{text.description}; images from column {name!r}")
     paths = [path for path in text.frame[name] if path.strip()]
     row_N = text.row_N[[bool(path.strip()) for path in text.frame[name]]]
+    if not paths:
+        raise DataError(f"{table}: column {name!r} names no image", hint="Name the column of paths: --image-column")
     return paths, locate(paths, folder, table.parent, row_N=row_N, prefix=prefix, table=table)
 
 

@@ -25,7 +25,7 @@ from noisyclean.data.journal import IMAGES, JOURNAL
 from noisyclean.data.known import KnownImages
 from noisyclean.data.rows import ImageRows
 from noisyclean.data.store import ImageStore, build_store, open_store
-from noisyclean.errors import DataError
+from noisyclean.errors import DataError, UsageError
 from noisyclean.pipeline.rundir import RunDir, refuse_inside
 from noisyclean.pipeline.stage import Stage, run_stage, stage_outputs
 from noisyclean.report.flags import to_csv
@@ -92,8 +92,18 @@ def cache_folder(asked: str | Path | None, images: Path) -> Path | None:
 
 
 def stored_images(run: RunDir) -> Path:
-    """The store of a prepared run, in the run or in a cache."""
-    return next(path.parent for path in stage_outputs(run, "prepare") if path.name == IMAGES)
+    """The store of a prepared run, in the run or in a cache.
+
+    Raises:
+        UsageError: It is gone.
+    """
+    images = next(path for path in stage_outputs(run, "prepare") if path.name == IMAGES)
+    if not images.exists():
+        raise UsageError(
+            f"{images.parent}: the decoded images of {run.root} are gone",
+            hint="The command that made the run makes them again.",
+        )
+    return images.parent
 
 
 def prepare_stage(
@@ -134,7 +144,15 @@ def prepare_stage(
             store = build_store(place, files, mapping, threads=plan.threads, reporter=reporter, known=known)
         return [place / IMAGES, place / JOURNAL, *_list_unusable(run, ingested, _problems(ingested, store))]
 
-    stage = run_stage(run, "prepare", work, settings={"pixels": asdict(mapping)}, inputs=inputs, reporter=reporter)
+    stage = run_stage(
+        run,
+        "prepare",
+        work,
+        settings={"pixels": asdict(mapping)},
+        inputs=inputs,
+        reporter=reporter,
+        may_be_edited=frozenset({QUARANTINE}),
+    )
     store = open_store(stored_images(run))
     problem_N = _problems(ingested, store)
     _refuse_too_many(run, ingested, problem_N, plan.prepare.max_bad, reporter)

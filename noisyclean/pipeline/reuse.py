@@ -23,6 +23,7 @@ from noisyclean.base.runtime import choose_runtime, use_threads
 from noisyclean.config import Plan
 from noisyclean.data.batches import NORMALISATION
 from noisyclean.data.journal import open_store
+from noisyclean.data.splits import HELD_OUT
 from noisyclean.ops.pooling import margins
 from noisyclean.pipeline.finished import FinishedRun, weight_files
 from noisyclean.pipeline.preparing import Prepared, stored_images
@@ -33,8 +34,9 @@ from noisyclean.types import BoolArray, FloatArray, IntArray
 __all__ = ["Carried", "Matched", "carry_over", "carry_record", "match_rows", "take_pretraining"]
 
 RECORDED = frozenset({"loss_EN", "margin_EN", "log_p_NC", "z_ND"})
-"""What each network's record holds; records with more in them are not carried over. How its images were normalised is
-there too; older versions left that to the model folder."""
+"""What each network's record holds; records with more in them are not carried over, but for :data:`LATER`."""
+LATER = frozenset({*NORMALISATION, HELD_OUT})
+"""What older versions did not record: how a network's images were normalised, and which it did not learn from."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,8 @@ def _take_evidence(
 
 
 def carry_record(
-    record: Mapping[str, FloatArray], matched: Matched, label_N: IntArray, fresh: Mapping[str, FloatArray]
-) -> dict[str, FloatArray]:
+    record: Mapping[str, np.ndarray], matched: Matched, label_N: IntArray, fresh: Mapping[str, FloatArray]
+) -> dict[str, np.ndarray]:
     """One network's record for the rows as they are now.
 
     Args:
@@ -191,7 +193,10 @@ def carry_record(
     judged = np.flatnonzero(matched.changed_N | matched.is_new_N)
     loss_EN[:, judged] = -log_p_NC[judged, label_N[judged]]
     margin_EN[:, judged] = margins(log_p_NC[judged], label_N[judged])
-    return {"loss_EN": loss_EN, "margin_EN": margin_EN, "log_p_NC": log_p_NC, "z_ND": z_ND}
+    carried = {"loss_EN": loss_EN, "margin_EN": margin_EN, "log_p_NC": log_p_NC, "z_ND": z_ND}
+    if HELD_OUT in record:
+        carried[HELD_OUT] = record[HELD_OUT][source_N] | matched.is_new_N
+    return carried
 
 
 def _normalisation(record: Mapping[str, FloatArray], finished: FinishedRun) -> dict[str, FloatArray]:
@@ -218,7 +223,7 @@ def _why_train_again(
         if not weights.exists() or not weights.with_suffix(".npz").exists():
             return f"{weights.stem} of {finished.root} is gone"
         with np.load(weights.with_suffix(".npz"), allow_pickle=False) as record:
-            if set(record) - set(NORMALISATION) != RECORDED:
+            if set(record) - LATER != RECORDED:
                 return f"{weights.stem} of {finished.root} was recorded by another version"
     return ""
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from noisyclean.base.files import fingerprint
 from noisyclean.base.log import Reporter
-from noisyclean.data.ingest import Ingested, IngestOptions
+from noisyclean.data.ingest import Ingested, IngestOptions, as_far_as_in
+from noisyclean.data.tables import TextTable
 from noisyclean.pipeline.diff import compare_scores
 from noisyclean.pipeline.finished import FinishedRun
 from noisyclean.pipeline.plan import PlanRequest
@@ -40,9 +41,19 @@ SOURCES = ("init", "embeddings", "pred_probs")
 """Where features come from: asking for one of them asks for none of the others."""
 
 
-def inherit_options(finished: FinishedRun, options: IngestOptions, reporter: Reporter) -> IngestOptions:
-    """Read the table as the earlier run read its own, except where the user says otherwise."""
-    inherited: IngestOptions = _inherit(finished.options, options, finished.root, reporter)
+def inherit_options(
+    finished: FinishedRun, options: IngestOptions, reporter: Reporter, *, table: TextTable | None = None
+) -> IngestOptions:
+    """Read the table as the earlier run read its own, except where the user says otherwise.
+
+    Args:
+        finished: The earlier run.
+        options: What the user says.
+        reporter: Hears what is taken over.
+        table: Another table than the run's: columns that it does not have are not asked of it.
+    """
+    before = finished.options if table is None else as_far_as_in(table, finished.options)
+    inherited: IngestOptions = _inherit(before, options, finished.root, reporter)
     return inherited
 
 

@@ -56,7 +56,7 @@ class RunDir:
             )
             return
         known = read_json(path)
-        changed = [name for name, value in inputs.items() if known["inputs"].get(name) != value]
+        changed = [name for name in {**known["inputs"], **inputs} if known["inputs"].get(name) != inputs.get(name)]
         if known["verb"] != verb or changed:
             what = " and ".join(changed) if changed else f"the verb ({known['verb']})"
             raise UsageError(

@@ -16,6 +16,7 @@ from noisyclean.base.shortage import shortages_told
 from noisyclean.data.ingest import Ingested, IngestOptions, select_rows
 from noisyclean.data.journal import open_store
 from noisyclean.data.stream import decode_in_blocks
+from noisyclean.data.tables import read_table
 from noisyclean.detect.arrivals import Channel, confusion_of_given, fit_channel
 from noisyclean.detect.certain import OFF_TOPIC, settle_conflicts
 from noisyclean.detect.fuse import MISLABELLED, THRESHOLD, best_other
@@ -156,12 +157,14 @@ def _read(
     """Read the arrivals with the run's classes, looking for the images where they may be."""
     is_table = not new.is_dir()
     folders = [images] if images is not None else [finished.images, new.parent] if is_table else [new]
-    options = inherit_options(finished, options, reporter) if is_table else options
+    if is_table:
+        table = read_table(new, encoding=options.encoding or finished.options.encoding)
+        options = inherit_options(finished, options, reporter, table=table)
     folders = [folder for folder in folders if folder.is_dir()] or folders[-1:]
     for folder in folders:
         try:
-            table = new if is_table else None
-            ingested = read_aloud(folder, table, options, classes=finished.classes, reporter=reporter)
+            labels = new if is_table else None
+            ingested = read_aloud(folder, labels, options, classes=finished.classes, reporter=reporter)
         except DataError:
             if folder == folders[-1]:
                 raise

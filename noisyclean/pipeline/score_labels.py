@@ -11,6 +11,7 @@ import torch
 
 from noisyclean.config import ScoreConfig
 from noisyclean.data.annotations import order_classes
+from noisyclean.data.groups import number_groups
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.given import evidence_of_arrays
 from noisyclean.errors import DataError
@@ -117,7 +118,4 @@ def _numbers(values: ArrayLike | None) -> FloatArray | None:
 def _group_numbers(groups: Sequence[Any] | ArrayLike | pd.Series, num: int) -> IntArray:
     if np.shape(groups) != (num,):
         raise DataError(f"groups: has the shape {np.shape(groups)} for {num:,} labels", hint="Give one for each label.")
-    number_N: IntArray = pd.factorize(pd.Series(np.asarray(groups, dtype=object)))[0].astype(np.int64)
-    alone = number_N < 0
-    number_N[alone] = number_N.max() + 1 + np.arange(int(alone.sum()))
-    return number_N
+    return number_groups(pd.Series(np.asarray(groups, dtype=object)))

@@ -185,8 +185,16 @@ def _changes(run: RunDir, done: Mapping[str, Any], identity: Mapping[str, Any]) 
     before, now = done["settings"], identity["settings"]
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     changes = [f"{name} changed from {before.get(name)} to {now.get(name)}" for name in names]
-    inputs = [name for name, value in identity["inputs"].items() if done["inputs"].get(name) != value]
-    return changes + [f"{name} {'was done again' if (run.root / name).is_dir() else 'changed'}" for name in inputs]
+    before, now = done["inputs"], identity["inputs"]
+    inputs = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return changes + [f"{name} {_what_of(run, name, is_there=name in now)}" for name in inputs]
+
+
+def _what_of(run: RunDir, name: str, *, is_there: bool) -> str:
+    """What became of an input."""
+    if not is_there:
+        return "is left out"
+    return "was done again" if (run.root / name).is_dir() else "changed"
 
 
 def digest(*arrays: np.ndarray | None) -> str:

@@ -36,7 +36,7 @@ def flagged_subset(finished: FinishedRun) -> Subset:
     for rank, (cell, reason) in enumerate(zip(cells["image_path"], reasons, strict=True), start=1):
         path = next((path for path in (cell, restore(cell)) if path in scored), None)
         if path is None:
-            raise DataError(f"{finished.root / 'flagged.csv'}: image {cell!r} is not in the run", hint=AGAIN)
+            raise DataError(f"{finished.run.flagged()}: image {cell!r} is not in the run", hint=AGAIN)
         row, file = scored[path], file_of.get(path, "")
         flagged.append(
             FlaggedImage(
@@ -61,8 +61,8 @@ def flagged_subset(finished: FinishedRun) -> Subset:
 
 
 def _read_flagged(finished: FinishedRun) -> pd.DataFrame:
-    """``flagged.csv`` as text, also after a spreadsheet rewrote it."""
-    path = finished.root / "flagged.csv"
+    """The list that the audit wrote last as text, also after a spreadsheet rewrote it."""
+    path = finished.run.flagged()
     if not path.exists():
         raise UsageError(f"{path}: is gone", hint=AGAIN)
     if (finished.scores["flagged"] == "true").any():

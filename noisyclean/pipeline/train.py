@@ -11,7 +11,8 @@ from typing import Any
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import read_overrides
-from noisyclean.data.ingest import Ingested, IngestOptions, read_labels
+from noisyclean.data.ingest import Ingested, IngestOptions, as_far_as_in, read_labels
+from noisyclean.data.tables import read_table
 from noisyclean.engine.team import gathered, team_size
 from noisyclean.engine.tensorboard import require_tensorboard
 from noisyclean.errors import DataError, UsageError
@@ -65,12 +66,18 @@ class _Asked:
         return resolve_origin(self.request.init, self.request.backbone)
 
     @functools.cached_property
+    def test_options(self) -> IngestOptions:
+        """How to read the test table: as LABELS, but for columns it does not have."""
+        assert self.test is not None
+        return as_far_as_in(read_table(self.test, encoding=self.options.encoding), self.options)
+
+    @functools.cached_property
     def tested_files(self) -> list[str]:
         """Files of the test table."""
         if self.test is None:
             return []
         try:
-            files: list[str] = read_labels(self.images, self.test, self.options).table.file_N.tolist()
+            files: list[str] = read_labels(self.images, self.test, self.test_options).table.file_N.tolist()
         except DataError as error:
             where = "Images of --test are looked for as those of LABELS are: in IMAGES, or beside the table."
             raise DataError(
@@ -297,7 +304,7 @@ def _run(run: RunDir, asked: _Asked, ingested: Ingested, inputs: dict[str, str],
     """All stages, in order; several processes share the pre-training alone, and meet before anything takes long."""
     with gathered(asked.request.processes, choose_runtime(asked.request.device).device.type):
         plan, prepared, test, start = _make_ready(run, asked, ingested, inputs, reporter)
-    truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table)
+    truth_N = None if asked.truth is None else read_truth(asked.truth, prepared.table, asked.options)
     job = main_job(prepared, plan, truth_N, judges_by_verified=asked.compares and test is None)
     embedded = embed_stage(run, prepared, None, plan.base, reporter=reporter, unseen_N=~job.train_N)
     trained = [train_stage(run, prepared, embedded, start, job, plan, reporter=reporter, tensorboard=asked.tensorboard)]
@@ -322,7 +329,9 @@ def _make_ready(
     )
     prepared, test = split_off_test(everything, is_judge=asked.test is None, reporter=reporter)
     if asked.test is not None:
-        test = prepare_test_stage(run, asked.images, asked.test, asked.options, prepared, plan.base, reporter=reporter)
+        test = prepare_test_stage(
+            run, asked.images, asked.test, asked.test_options, prepared, plan.base, reporter=reporter
+        )
     prepared, test = group_stage(run, prepared, test, reporter=reporter)
     plan = replace(plan, base=settle_views(plan.base, prepared, reporter=reporter))
     keep_plan(run.root / "plan.json", plan.to_json())

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from noisyclean.data.ingest import IngestOptions
 from noisyclean.data.splits import VALIDATION_NAMES, choose_holdout, rows_of_split
 from noisyclean.errors import DataError
 from noisyclean.pipeline.evaluate import true_labels
@@ -80,13 +81,13 @@ def relabelled_job(baseline: Job, stats: SampleStats, table: LabelTable) -> Job:
     return replace(baseline, name=f"{BASELINE}-relabelled", label_N=label_N)
 
 
-def read_truth(path: Path, table: LabelTable) -> IntArray:
-    """True class of each row; -1 for a class that no label names.
+def read_truth(path: Path, table: LabelTable, like: IngestOptions) -> IntArray:
+    """True class of each row; -1 for a class that no label names. Truth is read as the labels are.
 
     Raises:
         DataError: Rows are missing.
     """
-    return table.class_indices(true_labels(pd.Series(table.image_path_N), path))
+    return table.class_indices(true_labels(pd.Series(table.image_path_N), path, like))
 
 
 def _doubted(stats: SampleStats, table: LabelTable, train_N: BoolArray) -> BoolArray:

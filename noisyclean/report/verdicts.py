@@ -63,6 +63,7 @@ class _Row:
     verdict: str
     reviewed_label: str
     given_label: str
+    suggested_label: str
     comment: str
 
 
@@ -161,7 +162,8 @@ def _understand(
         if row.reviewed_label and names.find(row.reviewed_label) != new_label:
             raise ValueError(f"verdict keep, but reviewed_label is {row.reviewed_label!r} and not {new_label!r}")
     elif word == "relabel":
-        new_label = names.find(row.reviewed_label) if row.reviewed_label else judged.suggested_label
+        seen = names.known(row.suggested_label) or judged.suggested_label  # the run may suggest another one by now
+        new_label = names.find(row.reviewed_label) if row.reviewed_label else seen
         if not row.reviewed_label and new_label in ("", judged.given_label):
             raise ValueError(
                 f"verdict relabel without reviewed_label, and the run suggests no other label for {path!r}"
@@ -185,13 +187,13 @@ def _rows(table: TextTable) -> Iterable[_Row]:
             f"{table.path}: has no column {missing} among {', '.join(table.frame.columns)}",
             hint="Verdicts are rows of flagged.csv, or the file that report.html downloads.",
         )
-    others = [_column(table, name) for name in ("reviewed_label", "given_label", "comment")]
+    others = [_column(table, name) for name in ("reviewed_label", "given_label", "suggested_label", "comment")]
     blank = pd.Series([""] * len(table.frame), dtype=object)
     columns = [table.frame[path], table.frame[verdict]] + [
         blank if name is None else table.frame[name] for name in others
     ]
     return (
-        _Row(cells[0], cells[1].strip(), _clean(cells[2]), _clean(cells[3]), restore(cells[4]))
+        _Row(cells[0], cells[1].strip(), _clean(cells[2]), _clean(cells[3]), _clean(cells[4]), restore(cells[5]))
         for cells in zip(*columns, strict=True)
     )
 
@@ -237,7 +239,7 @@ class _LabelFinder:
         Raises:
             ValueError: There is none, and new ones are not allowed.
         """
-        found = self._known(label)
+        found = self.known(label)
         if found or self._allow_new:
             return found or label
         near = difflib.get_close_matches(label, self._classes, n=1, cutoff=0.5)
@@ -246,9 +248,10 @@ class _LabelFinder:
 
     def is_another(self, label: str, given_label: str) -> bool:
         """Whether a cell that should repeat the given label names another class; a damaged cell names none."""
-        return self._known(label) not in ("", given_label)
+        return self.known(label) not in ("", given_label)
 
-    def _known(self, label: str) -> str:
+    def known(self, label: str) -> str:
+        """The class that a cell names; empty where it names none."""
         if label in self._classes:
             return label
         for key in (str.casefold, _as_number):

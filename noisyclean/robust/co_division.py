@@ -71,6 +71,9 @@ class CoDivision:
         self.is_asymmetric = True
         """Whether wrong labels go to few classes, as far as the nets can tell; until they can, it is feared."""
         self.notes: list[str] = []
+        self.asks_neighbours = neighbour_share > 0 and len(data.train_T) <= MOST_VOTERS
+        if neighbour_share > 0 and not self.asks_neighbours:
+            self.notes.append(f"neighbours do not vote: there are more than {MOST_VOTERS:,} images")
 
     def update(self, epoch: int, nets: Sequence[nn.Module]) -> None:
         """Judge every image, divide, and guess; one forward pass of each net over all images."""
@@ -99,7 +102,7 @@ class CoDivision:
 
     def _opinion(self, net: nn.Module) -> Tensor:
         """Log class probabilities (N, C): of a net, and of the neighbours in its features for the rows trained on."""
-        if self.neighbour_share == 0 or len(self.data.train_T) > MOST_VOTERS:
+        if not self.asks_neighbours:
             return judge(net, self.data, self.runtime)
         log_p_NC, h_ND = judge_and_embed(net, self.data, self.runtime)
         vote_TC = vote_of_neighbours(h_ND[self.data.train_T], self.data)
