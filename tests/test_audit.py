@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from noisyclean.base.files import read_json, sha256_file
 from noisyclean.base.memory import MEMORY
 from noisyclean.pipeline.rundir import open_run
-from tests.conftest import QUICK, Result, Run, Shapes, make_shapes
+from tests.conftest import QUICK, Result, Run, Shapes, make_shapes, write_table
 
 OUTPUTS = (
     "flagged.csv",
@@ -164,6 +165,49 @@ def test_an_edited_flag_table_is_never_overwritten(cli: Run, shapes: Shapes) -> 
     assert "flagged.new.csv: was edited; it is kept as flagged.new.earlier.csv" in again.stderr
     assert (shapes.root / "run" / "flagged.new.earlier.csv").read_text() == "edited too"
     assert flagged.read_text(encoding="utf-8-sig") == edited
+
+
+def test_what_is_exported_is_the_list_of_the_last_run(cli: Run, shapes: Shapes) -> None:
+    audit(cli, shapes)
+    run = shapes.root / "run"
+    edited = (run / "flagged.csv").read_text(encoding="utf-8-sig").replace(",,,\n", ",keep,,\n", 1).splitlines()
+    (run / "flagged.csv").write_text("\n".join(edited[:3]) + "\n", encoding="utf-8-sig")
+    audit(cli, shapes, "--set", "score.num_neighbours=9")
+    anew = (run / "flagged.new.csv").read_text(encoding="utf-8-sig").splitlines()[1:]
+    assert cli("export", run, "--to", "labelstudio", "--json").json["num_images"] == len(anew) > 2
+    assert f"{run / 'flagged.new.csv'}" in cli("diff", run, run).stderr.splitlines()[-1]
+
+
+def test_a_note_in_the_quarantine_decodes_nothing_anew(cli: Run, shapes: Shapes) -> None:
+    (shapes.images / shapes.names[0]).write_bytes(b"")
+    assert audit(cli, shapes).exit_code == 0
+    path = shapes.root / "run" / "quarantine.csv"
+    noted = path.read_text(encoding="utf-8-sig") + "a note,,\n"
+    path.write_text(noted, encoding="utf-8-sig")
+    assert "again" not in audit(cli, shapes).stderr
+    assert path.read_text(encoding="utf-8-sig") == noted
+
+
+def test_a_cache_that_was_emptied_is_said(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    assert audit(cli, shapes, "--cache", tmp_path / "cache").exit_code == 0
+    shutil.rmtree(tmp_path / "cache")
+    done = cli("score", shapes.root / "run", shapes.labels, "--images", shapes.images, "--out", tmp_path / "s.csv")
+    assert done.exit_code == 2
+    assert "are gone" in done.stderr
+    assert "The command that made the run makes them again" in done.stderr
+    assert audit(cli, shapes, "--cache", tmp_path / "cache").exit_code == 0
+
+
+def test_truth_is_read_as_the_labels_were(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    header = ("bild", "klasse")
+    write_table(shapes.labels, list(zip(shapes.names, shapes.given, strict=True)), header=header)
+    assert audit(cli, shapes, "--image-column", "Bild", "--label-column", "klasse").exit_code == 0
+    rows = list(zip(shapes.names, shapes.true, strict=True))
+    for name, columns in (("same", header), ("usual", ("path", "label"))):
+        truth = write_table(tmp_path / f"{name}.csv", rows, header=columns)
+        done = cli("evaluate", shapes.root / "run", "--truth", truth, "--json")
+        assert done.exit_code == 0, done.stderr
+        assert done.json["num_images"] == len(rows)
 
 
 @pytest.mark.parametrize("gone", ["flagged.csv", "preview.png"])

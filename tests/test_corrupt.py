@@ -56,6 +56,18 @@ def test_asymmetric_noise_as_probabilities_confuse(cli: Run, labels: Path, pred_
     assert flips(out) == {("cat", "fox"): 9, ("dog", "cat"): 9, ("fox", "dog"): 9}
 
 
+def test_rows_without_a_label_keep_none(cli: Run, pred_probs: Path, tmp_path: Path) -> None:
+    labels = write_table(tmp_path / "labels.csv", [*ROWS, ("none.png", ""), ("blank.png", " ")])
+    for kind in ("symmetric", "instance-dependent"):
+        out, more = tmp_path / f"{kind}.csv", ("--pred-probs", pred_probs) if kind != "symmetric" else ()
+        done = cli("corrupt", labels, "--kind", kind, "--rate", "0.5", "--out", out, *more, "--json")
+        assert done.exit_code == 0, done.stderr
+        assert (done.json["num_rows"], done.json["rate"]) == (92, 0.5)
+        now = pd.read_csv(out, dtype=str, keep_default_na=False)["label"].tolist()
+        assert [name.strip() for name in now[90:]] == ["", ""]
+        assert "" not in now[:90]
+
+
 def test_two_sources_of_flips_are_refused(cli: Run, labels: Path, pred_probs: Path, tmp_path: Path) -> None:
     words = ("corrupt", labels, "--kind", "asymmetric", "--rate", "0.3", "--out", tmp_path / "out.csv")
     refused = cli(*words, "--map", "cat=dog", "--pred-probs", pred_probs)

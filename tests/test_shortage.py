@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,6 +142,21 @@ def test_folders_that_cannot_be_written_are_said(tmp_path: Path) -> None:
             exclusive_lock(tmp_path / ".lock"),
         ):
             pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of another kind")
+@pytest.mark.parametrize(
+    ("code", "said"), [(errno.EAGAIN, "another noisyclean process"), (errno.ENOSYS, "cannot be locked")]
+)
+def test_a_disk_without_locks_is_no_other_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(EnvironmentProblem, match=said), exclusive_lock(tmp_path / ".lock"):
+        pass
 
 
 def test_the_command_says_which_stage_lacked_memory(cli: Run, shapes: Shapes, tmp_path: Path) -> None:

@@ -38,6 +38,25 @@ def costs_of(folder: Path, *works: Callable[[], object]) -> list[dict[str, float
     return told
 
 
+def test_an_input_that_is_left_out_is_the_reason(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    reporter = Heard()
+    for inputs in ({"labels": "1", "extra": "1"}, {"labels": "1"}, {"labels": "2"}):
+        run_stage(run, "work", lambda _: [], settings={}, inputs=inputs, reporter=reporter)
+    assert reporter.said == ["work: again, because extra is left out", "work: again, because labels changed"]
+
+
+class Heard(Silent):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Remember it."""
+        self.said.append(text)
+
+
 def hold(num_bytes: int) -> None:
     """Until it was looked at."""
     held = np.ones(num_bytes, dtype=np.uint8)

@@ -257,6 +257,17 @@ def test_pictures_that_are_nearly_the_same_are_one_group_and_never_tested_on(cli
     assert np.array_equal(held_N[:60], held_N[60:])
 
 
+def test_a_test_table_needs_no_groups(cli: Run, split: Shapes) -> None:
+    bursts = ["" if row % 3 else "burst" for row in range(NUM_TRAIN)]
+    rows = list(zip(split.names[:NUM_TRAIN], split.given[:NUM_TRAIN], bursts, strict=True))
+    write_table(split.labels, rows, header=("path", "label", "burst"))
+    more = ("--group-column", "burst", "--test", split.root / "test.csv", "--json")
+    done = train(cli, split, "cross-entropy", *FEW, *more)
+    assert done.exit_code == 0, done.stderr
+    assert done.json["test"]["num_images"] == 90
+    assert "groups from column 'burst': 121" in done.stderr, "who has no group is a group of its own"
+
+
 def test_test_classes_that_are_not_trained_on_count_as_errors(cli: Run, split: Shapes) -> None:
     rows = [
         (name, "star" if index == 0 else true)
@@ -492,6 +503,10 @@ def test_a_foreign_checkpoint_becomes_a_start(cli: Run, split: Shapes) -> None:
     assert wrong.exit_code == 3
     assert "resnet18 finds 0% of its weights" in wrong.stderr
     assert "Name another architecture" in wrong.stderr
+    state = create_backbone("resnet18", num_classes=0, seed=3).state_dict()
+    torch.save(state | {"bn1.weight": torch.ones(32)}, split.root / "odd.pt")
+    odd = cli("import-weights", split.root / "odd.pt", "--to", split.root / "odd", "--backbone", "resnet18", "--json")
+    assert odd.json["missing"] == ["bn1.weight"], odd.stderr
     for broken in (split.labels, split.root / "gone.pt"):
         assert cli("import-weights", broken, "--to", split.root / "b").exit_code == 3
 

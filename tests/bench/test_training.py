@@ -31,6 +31,8 @@ def test_a_grid_is_trained_once_and_printed_as_a_table(cli: Run, tmp_path: Path)
     again = cli(*words, "--only", "cross-entropy")
     assert again.json["rows"] == first.json["rows"]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("symmetric-*/summary.json")} == done
+    other = cli(*words, "--only", "cross-entropy", "--set", "budget.passes=6")
+    assert other.json["rows"][0]["passes"] == 6, "figures of other settings are no answer"
 
 
 def test_pretraining_is_paid_from_the_same_budget(tmp_path: Path) -> None:

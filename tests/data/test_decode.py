@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from noisyclean.data.decode import PixelMapping, UnreadableImage, decode_content
+from noisyclean.data.decode import MAX_PIXELS, PixelMapping, UnreadableImage, decode_content, quiet_pillow
 from noisyclean.data.jpeg import fast_pixels
 
 
@@ -36,6 +36,13 @@ def test_an_image_of_the_right_size_is_left_alone() -> None:
     content = io.BytesIO()
     Image.fromarray(image).save(content, "PNG")
     assert (decode_content(content.getvalue(), PixelMapping(size_px=16)).image_HWI == image).all()
+
+
+def test_one_limit_of_size_is_in_force_while_pictures_are_read() -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    with quiet_pillow():
+        assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def _jpeg(side: tuple[int, int], mode: str = "RGB", **options: object) -> bytes:

@@ -38,7 +38,9 @@ def test_a_folder_per_class(tree: Case) -> None:
     assert "12 images in folders" in done.stderr
 
 
-@pytest.mark.parametrize("names", [("train", "val"), ("Train", "TEST"), ("train",), ("training/../train", "valid")])
+@pytest.mark.parametrize(
+    "names", [("train", "val"), ("Train", "TEST"), ("train",), ("training/../train", "valid"), ("training", "dev")]
+)
 def test_splits_on_top(tree: Case, names: tuple[str, ...]) -> None:
     sort_into(tree, *(f"{split}/{label}" for split in names for label in ("cat", "dog")))
     done = tree.check(None)

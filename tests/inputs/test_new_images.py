@@ -363,6 +363,14 @@ def test_nothing_to_predict(cli: Run, run: Path, tmp_path: Path, what: str) -> N
     assert ("has no images" if what == "empty" else "no such folder or table") in done.stderr
 
 
+def test_a_table_whose_column_names_no_image(cli: Run, run: Path, arrivals: Shapes, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "t.csv", [(name, "") for name in arrivals.names], header=("path", "notes"))
+    words = ("predict", run / "model", arrivals.images, table, "--out", tmp_path / "p.csv")
+    done = cli(*words, "--image-column", "notes")
+    assert done.exit_code == 3
+    assert "column 'notes' names no image" in done.stderr
+
+
 def test_a_link_out_of_the_folder_is_refused(cli: Run, run: Path, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()

@@ -16,6 +16,8 @@ from PIL import Image
 
 from noisyclean.base.files import sha256_file
 from noisyclean.data.batches import NORMALISATION
+from noisyclean.data.splits import HELD_OUT
+from noisyclean.pipeline.reuse import Matched, carry_record
 from tests.conftest import QUICK, Result, Run, Shapes, make_shapes
 from tests.inputs.conftest import Case, contents, rows_of
 
@@ -118,6 +120,20 @@ def test_verdicts_change_just_those_labels(round_: Round) -> None:
     counts = {name: done.json[f"num_{name}"] for name in ("kept", "relabelled", "unsure", "bad", "conflict", "changed")}
     assert counts == {"kept": 1, "relabelled": 2, "unsure": 1, "bad": 1, "conflict": 0, "changed": 2}
     assert done.stderr.splitlines()[-1].startswith("next: noisyclean audit ")
+
+
+def test_what_a_reviewer_saw_is_what_was_accepted(round_: Round) -> None:
+    """The run may have been done again since, and suggest another class by now."""
+    row, other_row = round_.worst[:2]
+    seen = next(name for name in ("bar", "disc", "ring") if name not in (row["given_label"], row["suggested_label"]))
+    damaged = "no class"
+    cells = [(row["image_path"], seen.upper(), "relabel"), (other_row["image_path"], damaged, "relabel")]
+    done = round_.review(round_.write(cells, header="image_path,suggested_label,verdict"))
+    assert done.exit_code == 0, done.stderr
+    assert round_.changed() == {
+        row["image_path"]: (row["given_label"], seen),
+        other_row["image_path"]: (other_row["given_label"], other_row["suggested_label"]),
+    }
 
 
 def as_excel_writes(frame: pd.DataFrame) -> bytes:
@@ -448,6 +464,10 @@ def test_the_next_round(round_: Round) -> None:
     bad = scores[scores["image_path"] == frame.loc[3, "image_path"]].iloc[0]
     assert bad["p_mislabeled"] == ""
     assert (round_.root / "run-2" / "train-probe" / "net-0.safetensors").exists()
+    held_out = [np.load(root / "train-probe" / "net-0.npz")[HELD_OUT] for root in (round_.run, round_.root / "run-2")]
+    assert held_out[0].any()
+    gone = round_.shapes.names.index(str(frame.loc[3, "image_path"]))
+    assert (held_out[1] == np.delete(held_out[0], gone)).all(), "the nets learnt from the others"
     assert round_.cli("audit", *words).json == done.json
     third = round_.cli("audit", *words[:3], round_.root / "run-2", "--out", round_.root / "run-3", "--json")
     assert third.exit_code == 0, third.stderr
@@ -456,6 +476,39 @@ def test_the_next_round(round_: Round) -> None:
     refused = round_.cli("review", round_.root / "run-2", settled, "--out", round_.root / "again.csv")
     assert refused.exit_code == 3
     assert "row 2: verdict relabel without reviewed_label, and the run suggests no other label" in refused.stderr
+
+
+def test_new_images_are_none_the_nets_learnt_from() -> None:
+    record = {name: np.zeros((1, 4)) for name in ("loss_EN", "margin_EN")}
+    record |= {name: np.zeros((4, 2)) for name in ("log_p_NC", "z_ND")}
+    record[HELD_OUT] = np.asarray([False, True, False, False])
+    matched = Matched(np.asarray([1, 3, -1]), np.asarray([False, False, True]), np.zeros(3, dtype=bool))
+    fresh = {name: np.zeros((1, 2)) for name in ("log_p_NC", "z_ND")}
+    assert carry_record(record, matched, np.zeros(3, dtype=np.int64), fresh)[HELD_OUT].tolist() == [True, False, True]
+    del record[HELD_OUT]
+    assert HELD_OUT not in carry_record(record, matched, np.zeros(3, dtype=np.int64), fresh)
+
+
+def test_a_round_is_not_continued_without_its_verdicts(round_: Round) -> None:
+    assert round_.review(round_.write([(round_.worst[0]["image_path"], "keep", "")])).exit_code == 0
+    words = ("audit", round_.shapes.images, round_.cleaned, "--out", round_.root / "run-2")
+    assert round_.cli(*words, "--reuse", round_.run).exit_code == 0
+    refused = round_.cli(*words, *QUICK)
+    assert refused.exit_code == 2
+    assert "holds a run of other inputs: verdicts changed since" in refused.stderr
+
+
+def test_images_without_a_label_go_into_no_folder(case: Case) -> None:
+    labels = case.table(rows_of() + "12.png,\n13.png,\n")
+    for name in ("12.png", "13.png"):
+        shutil.copyfile(case.images / "00.png", case.images / name)
+    assert case.audit(labels, "--max-bad", "0.5").exit_code == 0
+    verdicts = case.table("image_path,verdict,reviewed_label\n00.png,keep,\n", "verdicts.csv")
+    tree = case.root / "sorted"
+    words = ("review", case.root / "run", verdicts, "--out", case.root / "cleaned.csv", "--to-folders", tree)
+    assert case.cli(*words).exit_code == 0
+    assert sorted(path.name for path in tree.iterdir() if path.is_dir()) == ["cat", "dog"]
+    assert len(list(tree.rglob("*.png"))) == 12
 
 
 def test_many_changed_labels_train_again(round_: Round) -> None:

@@ -1,0 +1,19 @@
+"""Groups of images that belong together, such as those of one patient or one burst, by the names they were given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from noisyclean.types import IntArray
+
+__all__ = ["number_groups"]
+
+
+def number_groups(names: pd.Series) -> IntArray:
+    """A number for each group, shape (N,), from 0 on; an image whose name is missing or blank is a group of its own."""
+    is_blank = names.isna() | (names.astype(str).str.strip() == "")
+    number_N: IntArray = pd.factorize(names.mask(is_blank))[0].astype(np.int64)
+    alone_N = number_N < 0
+    number_N[alone_N] = number_N.max(initial=-1) + 1 + np.arange(int(alone_N.sum()))
+    return number_N
