@@ -113,7 +113,7 @@ class Evidence:
     witness_log_p_NC: FloatArray | None = None
     """The same where it is no opinion on each label: beside nets trained long it says how many are wrong at most."""
     held_out_N: BoolArray | None = None
-    """Samples the nets did not learn from, kept out by chance or new since: their labels are as noisy as the others."""
+    """Samples the nets did not learn from, kept out by chance: their labels are as noisy as the others."""
     loss_EN: FloatArray | None = None
     """Cross-entropy of the given label, in nats."""
     margin_EN: FloatArray | None = None

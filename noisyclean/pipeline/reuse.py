@@ -195,7 +195,7 @@ def carry_record(
     margin_EN[:, judged] = margins(log_p_NC[judged], label_N[judged])
     carried = {"loss_EN": loss_EN, "margin_EN": margin_EN, "log_p_NC": log_p_NC, "z_ND": z_ND}
     if HELD_OUT in record:
-        carried[HELD_OUT] = record[HELD_OUT][source_N] | matched.is_new_N
+        carried[HELD_OUT] = record[HELD_OUT][source_N] & ~matched.is_new_N  # not by chance: they may be noisier
     return carried
 
 

@@ -478,13 +478,13 @@ def test_the_next_round(round_: Round) -> None:
     assert "row 2: verdict relabel without reviewed_label, and the run suggests no other label" in refused.stderr
 
 
-def test_new_images_are_none_the_nets_learnt_from() -> None:
+def test_new_images_were_not_held_out_by_chance() -> None:
     record = {name: np.zeros((1, 4)) for name in ("loss_EN", "margin_EN")}
     record |= {name: np.zeros((4, 2)) for name in ("log_p_NC", "z_ND")}
     record[HELD_OUT] = np.asarray([False, True, False, False])
     matched = Matched(np.asarray([1, 3, -1]), np.asarray([False, False, True]), np.zeros(3, dtype=bool))
     fresh = {name: np.zeros((1, 2)) for name in ("log_p_NC", "z_ND")}
-    assert carry_record(record, matched, np.zeros(3, dtype=np.int64), fresh)[HELD_OUT].tolist() == [True, False, True]
+    assert carry_record(record, matched, np.zeros(3, dtype=np.int64), fresh)[HELD_OUT].tolist() == [True, False, False]
     del record[HELD_OUT]
     assert HELD_OUT not in carry_record(record, matched, np.zeros(3, dtype=np.int64), fresh)
 
