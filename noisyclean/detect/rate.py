@@ -226,12 +226,16 @@ def count_if_apart(estimate: RateEstimate, score_N: FloatArray) -> RateEstimate:
     The upper bell holds the model's own errors too, so its share is too large rather than too small; the further the
     bells are apart, the fewer such errors there are and the more the share counts. It does not assume, as the line
     does, that noise is spread over the surer images: of one class alone, taken for one other, the line sees little.
+    A share below all that the estimate allows is of a few outliers with a bell of their own, such as images a vote
+    leaves no chance, and counts for nothing.
 
     Args:
         estimate: Where to begin.
         score_N: Log-odds that the label is wrong, roughly; higher is worse.
     """
     bells = fit_bells(score_N, share=estimate.rate, is_share_free=True)
+    if bells.share < estimate.low:
+        return estimate
     trust = float(np.clip((bells.distance - APART) / (FAR_APART - APART), 0, 1))
     sampling = Z95 * share_error(bells.share, len(score_N))
     return replace(

@@ -16,6 +16,8 @@ __all__ = ["nearest_neighbours", "neighbours_among"]
 
 BLOCK_BYTES = 128 * 2**20
 """Size of the block of similarities held at a time."""
+LEAST_ROWS = 32
+"""Of a block, however long they are: each product reads the whole other matrix, for one row as for all of these."""
 STRANDS = 8
 """Columns in a group; the k largest of a row lie in the k groups with the largest maxima."""
 SEARCHED_ROWS = 32
@@ -88,7 +90,7 @@ def _in_blocks(fill: Callable[[range], None], rows: range, *, width: int, device
         device: Where it computes.
     """
     threads = torch.get_num_threads() if device.type == "cpu" else 1
-    size = max(1, BLOCK_BYTES // (4 * width * threads))
+    size = max(LEAST_ROWS, BLOCK_BYTES // (4 * width * threads))
     blocks = [rows[start : start + size] for start in range(0, len(rows), size)]
     if threads == 1:
         for block in blocks:

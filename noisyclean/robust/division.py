@@ -25,6 +25,8 @@ HISTORY = 5
 AVERAGE_ABOVE = 0.7
 """Estimated noise rate from which losses are averaged over the history."""
 MOST_LOG_ODDS = 700.0
+HALF = 0.5
+"""Least trust in a label that is kept so that its class has some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +122,10 @@ class LossDivider:
         noise_rate = 1 - float(p_clean_T.mean())
         self._noise_rate[net_index] = noise_rate
         chosen_T = (p_clean_T > threshold) | self.verified_T
-        chosen_T = with_class_floor(chosen_T, -log_odds_T, self.label_T, self.num_classes, share=self.class_floor)
+        kept_T = with_class_floor(chosen_T, -log_odds_T, self.label_T, self.num_classes, share=self.class_floor)
+        p_clean_T = torch.where(kept_T & ~chosen_T, p_clean_T.clamp(min=HALF), p_clean_T)
         return Division(
-            p_clean_T=p_clean_T, is_labelled_T=chosen_T, log_odds_T=log_odds_T, noise_rate=noise_rate, note=note
+            p_clean_T=p_clean_T, is_labelled_T=kept_T, log_odds_T=log_odds_T, noise_rate=noise_rate, note=note
         )
 
     def state_dict(self) -> dict[str, Any]:

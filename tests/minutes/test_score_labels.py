@@ -8,6 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 
 import noisyclean
 from noisyclean.errors import DataError, UsageError
@@ -47,6 +52,17 @@ def test_wrong_labels_are_found_by_either_array(with_z: bool, with_p: bool) -> N
     assert found[sorted(signals)].to_numpy().min() >= 0
     assert found[sorted(signals)].to_numpy().max() <= 1
     assert found.attrs["noise_rate"]["estimate"] == pytest.approx(is_wrong.mean(), abs=0.04)
+
+
+@pytest.mark.parametrize("model", [KNeighborsClassifier(15), RandomForestClassifier(20, random_state=0)])
+def test_chances_of_none_by_a_vote_do_not_hide_the_other_wrong_labels(model: ClassifierMixin) -> None:
+    """Some neighbours and some trees leave a label no chance at all: these stand apart from everything else."""
+    x, true = load_digits(return_X_y=True)
+    is_wrong = np.random.default_rng(0).random(len(true)) < 0.3
+    label = np.where(is_wrong, (true + 1) % 10, true)
+    found = noisyclean.score_labels(label, pred_probs=cross_val_predict(model, x, label, cv=3, method="predict_proba"))
+    assert found.attrs["noise_rate"]["estimate"] == pytest.approx(is_wrong.mean(), abs=0.06)
+    assert found["flagged"].to_numpy()[is_wrong].mean() > 0.3
 
 
 def test_text_and_integers_and_order_of_classes_agree() -> None:

@@ -65,6 +65,8 @@ def test_every_class_keeps_its_floor_and_a_verified_label_its_place() -> None:
     division = make(class_floor=0.1, verified_T=verified)(0, loss, loss < 1)
     first = division.is_labelled_T[torch.arange(NUM) % 3 == 0]
     assert int(first.sum()) in (10, 11)
+    assert division.p_clean_T[division.is_labelled_T].min() >= 0.5, "a label that is kept counts"
+    assert division.log_odds_T[division.is_labelled_T].max() > 0, "and looks as it does"
     assert division.is_labelled_T[3]
     assert division.p_clean_T[3] == 1
 

@@ -164,7 +164,8 @@ class MoitPlus:
         if is_bootstrapped:
             p_BC = believe(tuned.best, self.data.pixels.fixed(x_BHWI, FixedView()), self.runtime)
             own_BC = one_hot(p_BC.argmax(dim=1), self.data.num_classes)
-            target_BC = torch.lerp(own_BC, target_BC, self.settings.bootstrap)
+            mixed_BC = torch.lerp(own_BC, target_BC, self.settings.bootstrap)
+            target_BC = torch.where(self.data.verified_N[index_B, None], target_BC, mixed_BC)
         x_BIHW = self.data.pixels.random(x_BHWI, self.data.weak, draw)
         x_BIHW, target_BC = random_mixup(x_BIHW, target_BC, alpha=self.settings.plus_mixup_alpha, generator=draw)
         return {"loss": soft_cross_entropy(tuned.logits(x_BIHW), target_BC).mean()}
