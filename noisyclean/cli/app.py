@@ -33,6 +33,8 @@ from noisyclean.errors import NoisycleanError
 
 __all__ = ["app", "main"]
 
+CLOSED_PIPE = 141
+"""Exit code of programs that a closed pipe ends."""
 EVERYDAY, HAND_OVER, RESEARCH = "Everyday", "Hand over", "Research"
 
 app = typer.Typer(
@@ -60,6 +62,9 @@ class Verb(TyperCommand):
         except KeyboardInterrupt as error:
             print_error("stopped", "The same command continues.")
             raise typer.Exit(130) from error
+        except BrokenPipeError as error:  # whoever reads has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(CLOSED_PIPE) from error
         except Exception as error:
             if os.environ.get("NOISYCLEAN_DEBUG"):
                 raise

@@ -102,7 +102,7 @@ def locate(
     return Located(
         file_N=np.asarray(files, dtype=object),
         found_N=found_N,
-        key_N=np.asarray([file.casefold() for file in files] if folds else files, dtype=object),
+        key_N=np.asarray([key.casefold() if folds else key for key in map(guard.full, files)], dtype=object),
         base=base_words,
         stamps=stamps,
         notes=tuple(notes if num_respelled else []),
@@ -148,11 +148,15 @@ class _Inside:
         self.root = os.path.realpath(self.folder)
         self.start = os.path.join(os.path.normcase(self.root), "")
 
-    def contains(self, file: str) -> bool:
+    def full(self, file: str) -> str:
+        """The same however it was spelled: absolute, links of folders followed."""
         parent, name = os.path.split(file)
         if parent not in self.parents:
             self.parents[parent] = os.path.realpath(parent)
-        real = os.path.join(self.parents[parent], name)
+        return os.path.join(self.parents[parent], name)
+
+    def contains(self, file: str) -> bool:
+        real = self.full(file)
         if os.path.islink(real):
             real = os.path.realpath(real)
         return os.path.normcase(real).startswith(self.start)
@@ -160,9 +164,7 @@ class _Inside:
 
 def _below(guard: _Inside, file: str) -> str:
     """A file's path below the images folder, with slashes."""
-    parent, name = os.path.split(file)
-    real = os.path.join(guard.parents[parent], name)
-    return real[len(guard.start) :].replace(os.sep, "/")
+    return guard.full(file)[len(guard.start) :].replace(os.sep, "/")
 
 
 def _joined(base: str, path: str) -> str:

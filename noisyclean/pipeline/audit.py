@@ -215,7 +215,7 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
             inputs["verdicts"] = verdicts_mark(earlier, ingested)
         run.claim("audit", inputs, describe=describe_inputs(asked.images, asked.labels, asked.options))
         if earlier is not None:
-            begin_round(earlier, run, asked.request)
+            begin_round(earlier, ingested, run, asked.request)
         with gathered(asked.request.processes, choose_runtime(asked.request.device).device.type):
             return _run(run, ingested, asked, inputs, reporter)
 

@@ -29,7 +29,6 @@ def posterior_of(
             num_classes=len(classes),
             log_p_NC=log_p_NC[train_N],
             outside_log_p_NC=outside_log_p_NC[train_N],
-            held_out_N=np.zeros(int(train_N.sum()), dtype=bool),
         )
         stats = fuse(evidence, {}, classes=classes)
         posterior_NC: FloatArray = np.exp(log_p_NC)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from noisyclean.base.files import read_json, write_npz
 from noisyclean.base.log import Reporter
@@ -29,9 +30,9 @@ from noisyclean.pipeline.finished import FinishedRun, weight_files
 from noisyclean.pipeline.preparing import Prepared, stored_images
 from noisyclean.pipeline.stage import DONE, TakenOver
 from noisyclean.pipeline.unlabelled import UNLABELLED, Unlabelled
-from noisyclean.types import BoolArray, FloatArray, IntArray
+from noisyclean.types import BoolArray, FloatArray, IntArray, StrArray
 
-__all__ = ["Carried", "Matched", "carry_over", "carry_record", "match_rows", "take_pretraining"]
+__all__ = ["Carried", "Matched", "carry_over", "carry_record", "contents_of", "match_rows", "take_pretraining"]
 
 RECORDED = frozenset({"loss_EN", "margin_EN", "log_p_NC", "z_ND"})
 """What each network's record holds; records with more in them are not carried over, but for :data:`LATER`."""
@@ -89,9 +90,7 @@ def carry_over(
 
 def match_rows(finished: FinishedRun, prepared: Prepared) -> Matched:
     """Find each image in the earlier run: by its path if the content is the same, else by its content."""
-    store = open_store(stored_images(finished.run))
-    content = store.content_N[store.failure_N == ""]
-    scores = finished.scores[finished.scores["p_mislabeled"] != ""]
+    scores, content = _judged(finished)
     by_path = {path: row for row, path in enumerate(scores["image_path"])}
     by_content = {value: row for row, value in reversed(list(enumerate(content)))}
     table = prepared.table
@@ -102,6 +101,18 @@ def match_rows(finished: FinishedRun, prepared: Prepared) -> Matched:
     before = scores["given_label"].to_numpy(dtype=object)[np.maximum(source_N, 0)]
     is_new_N = source_N < 0
     return Matched(source_N, is_new_N, ~is_new_N & (before != table.given_label()))
+
+
+def contents_of(finished: FinishedRun) -> dict[str, str]:
+    """SHA-256 of each image that a run judged, by its path."""
+    scores, content = _judged(finished)
+    return dict(zip(scores["image_path"], content, strict=True))
+
+
+def _judged(finished: FinishedRun) -> tuple[pd.DataFrame, StrArray]:
+    """Scores of the images that a run judged, and their SHA-256."""
+    store = open_store(stored_images(finished.run))
+    return finished.scores[finished.scores["p_mislabeled"] != ""], store.content_N[store.failure_N == ""]
 
 
 def take_pretraining(

@@ -18,6 +18,7 @@ from noisyclean.data.ingest import Ingested, IngestOptions, as_far_as_in
 from noisyclean.data.tables import TextTable
 from noisyclean.pipeline.diff import compare_scores
 from noisyclean.pipeline.finished import FinishedRun
+from noisyclean.pipeline.moved import follow_moves
 from noisyclean.pipeline.plan import PlanRequest
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.reuse import Carried
@@ -95,11 +96,11 @@ def _inherit(before: Any, asked: Any, root: Path, reporter: Reporter) -> Any:
     return replace(asked, **taken)
 
 
-def begin_round(finished: FinishedRun, run: RunDir, request: PlanRequest) -> None:
+def begin_round(finished: FinishedRun, ingested: Ingested, run: RunDir, request: PlanRequest) -> None:
     """Bring the trail of verdicts, and the plan where the same is asked of it, into a new run."""
     if not (run.root / TRAIL).exists() and (finished.root / TRAIL).exists():
         shutil.copyfile(finished.root / TRAIL, run.root / TRAIL)
-    verdicts = read_trail(finished.root)
+    verdicts = follow_moves(read_trail(finished.root), finished, ingested)
     add_to_trail(run.root, verdicts, decide(verdicts))
     if not (run.root / "plan.json").exists() and PlanRequest(**finished.request) == request:
         shutil.copyfile(finished.root / "plan.json", run.root / "plan.json")
@@ -108,7 +109,7 @@ def begin_round(finished: FinishedRun, run: RunDir, request: PlanRequest) -> Non
 def pin_verdicts(ingested: Ingested, finished: FinishedRun, reporter: Reporter) -> Ingested:
     """Mark rows whose label reviewers confirmed or set as verified, and set aside the images they judged bad."""
     table = ingested.table
-    decisions = decide(read_trail(finished.root))
+    decisions = decide(follow_moves(read_trail(finished.root), finished, ingested))
     given = table.given_label()
     verified_N, bad_N = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
     num_overruled = 0
@@ -121,6 +122,9 @@ def pin_verdicts(ingested: Ingested, finished: FinishedRun, reporter: Reporter) 
         num_overruled += bool(decision.new_label) and decision.new_label != given[row]
     counts = f"{int(verified_N.sum()):,} labels are verified, {int(bad_N.sum()):,} images are bad"
     reporter.say(f"reviewed in {finished.root}: {counts}")
+    num_gone = len(decisions.keys() - set(table.image_path_N))
+    if num_gone:
+        reporter.say(f"reviewed in {finished.root}: {num_gone:,} more images are not in this table")
     if num_overruled:
         reporter.warn(
             f"{num_overruled:,} labels are not what the reviewers decided and are not pinned: "

@@ -45,9 +45,9 @@ def score_labels(
             missing value is a group of its own.
 
     Returns:
-        One row for each label, in their order: ``given_label``, ``suggested_label``, ``p_mislabeled``,
-        ``p_suggested``, ``issue_type``, ``flagged``, ``reason``, and one column for each signal, in [0, 1]. The
-        estimated noise rate with its interval is in ``attrs["noise_rate"]``.
+        One row for each label, in their order, with the index of ``labels`` if that is a Series: ``given_label``,
+        ``suggested_label``, ``p_mislabeled``, ``p_suggested``, ``issue_type``, ``flagged``, ``reason``, and one
+        column for each signal, in [0, 1]. The estimated noise rate with its interval is in ``attrs["noise_rate"]``.
 
     Raises:
         UsageError: Neither embeddings nor probabilities.
@@ -66,7 +66,8 @@ def score_labels(
         group_N=None if groups is None else _group_numbers(groups, len(label_N)),
     )
     stats = fuse(evidence, apply_signals(evidence, ScoreConfig(), device=torch.device("cpu")), classes=classes)
-    return _as_frame(stats, given, classes)
+    frame = _as_frame(stats, given, classes)
+    return frame.set_index(labels.index) if isinstance(labels, pd.Series) else frame
 
 
 def _as_frame(stats: SampleStats, given: pd.Series, classes: tuple[str, ...]) -> pd.DataFrame:
@@ -118,4 +119,7 @@ def _numbers(values: ArrayLike | None) -> FloatArray | None:
 def _group_numbers(groups: Sequence[Any] | ArrayLike | pd.Series, num: int) -> IntArray:
     if np.shape(groups) != (num,):
         raise DataError(f"groups: has the shape {np.shape(groups)} for {num:,} labels", hint="Give one for each label.")
-    return number_groups(pd.Series(np.asarray(groups, dtype=object)))
+    number_N = number_groups(pd.Series(np.asarray(groups, dtype=object)))
+    if num > 1 and not number_N.any():
+        raise DataError(f"groups: all {num:,} images are one group, so none may vote on another", hint="Leave it out.")
+    return number_N

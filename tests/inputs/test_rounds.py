@@ -478,6 +478,33 @@ def test_the_next_round(round_: Round) -> None:
     assert "row 2: verdict relabel without reviewed_label, and the run suggests no other label" in refused.stderr
 
 
+def test_verdicts_follow_images_that_moved(round_: Round) -> None:
+    """Into the folders that review itself makes, or under other names, also from round to round."""
+    keep, bad, *moved = (row["image_path"] for row in round_.worst[:5])
+    verdicts = [(keep, "keep", ""), (bad, "bad", ""), *((path, "relabel", "") for path in moved)]
+    tree, second = round_.root / "sorted", round_.root / "run-2"
+    assert round_.review(round_.write(verdicts), "--to-folders", tree).exit_code == 0
+    done = round_.cli("audit", tree, "--reuse", round_.run, "--out", second, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert "4 labels are verified, 0 images are bad" in done.stderr
+    assert "1 more images are not in this table" in done.stderr, "the bad one is in no folder"
+    assert done.json["since"]["num_verified"] == 4
+    third = round_.root / "renamed"
+    rows = [(path.name, path.parent.name) for path in sorted(tree.rglob("*.png"))]
+    third.mkdir()
+    for name, _ in rows:
+        shutil.copyfile(round_.shapes.images / name, third / f"new-{name}")
+    shutil.copyfile(round_.shapes.images / bad, third / "new-bad.png")
+    table = round_.write([*((f"new-{name}", label) for name, label in rows)], "t.csv", header="path,label")
+    done = round_.cli("audit", third, table, "--reuse", second, "--out", round_.root / "run-3")
+    assert "4 labels are verified" in done.stderr, done.stderr
+    table = round_.write(
+        [*((f"new-{name}", label) for name, label in rows), ("new-bad.png", "bar")], "t.csv", "path,label"
+    )
+    done = round_.cli("audit", third, table, "--reuse", round_.run, "--out", round_.root / "run-4", "--dry-run")
+    assert "4 labels are verified, 1 images are bad" in done.stderr, done.stderr
+
+
 def test_new_images_were_not_held_out_by_chance() -> None:
     record = {name: np.zeros((1, 4)) for name in ("loss_EN", "margin_EN")}
     record |= {name: np.zeros((4, 2)) for name in ("log_p_NC", "z_ND")}

@@ -429,6 +429,20 @@ def test_options_without_any_effect_are_pointed_out(case: Case) -> None:
     assert "--class-level 1: " in refused.stderr
 
 
+def test_one_file_spelled_in_two_ways_is_one_image(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative to the folder, absolute, in other case, and through a linked folder; IMAGES relative or absolute."""
+    again = [f"{case.images / '00.png'},dog", "01.PNG,cat"]
+    labels = case.table(PLAIN + "\n".join(again) + "\n")
+    linked = case.root / "linked"
+    linked.symlink_to(case.images)
+    monkeypatch.chdir(case.root)
+    for images in (case.images, Path("images"), linked, Path("linked")):
+        done = case.cli("audit", images, labels, "--out", case.root / "run", "--dry-run", "--json")
+        assert done.exit_code == 0, done.stderr
+        assert "2 rows repeated an image with the same label and were merged" in done.stderr
+        assert done.json["num_images"] == 12
+
+
 def test_one_group_of_all_images_is_refused(case: Case) -> None:
     rows = "".join(f"{line},{'ward' if index else 'patient'}\n" for index, line in enumerate(PLAIN.splitlines()))
     done = case.audit(case.table(rows), "--group-column", "patient")

@@ -54,6 +54,16 @@ def test_wrong_labels_are_found_by_either_array(with_z: bool, with_p: bool) -> N
     assert found.attrs["noise_rate"]["estimate"] == pytest.approx(is_wrong.mean(), abs=0.04)
 
 
+def test_a_series_keeps_its_index_and_one_group_is_refused() -> None:
+    z, _, label, _ = made()
+    series = pd.Series(label, index=np.arange(NUM)[::-1] * 2)
+    found = noisyclean.score_labels(series, embeddings=z)
+    assert found.index.equals(series.index)
+    assert found["given_label"].equals(series.rename("given_label"))
+    with pytest.raises(DataError, match="all 300 images are one group"):
+        noisyclean.score_labels(label, embeddings=z, groups=["a"] * NUM)
+
+
 @pytest.mark.parametrize("model", [KNeighborsClassifier(15), RandomForestClassifier(20, random_state=0)])
 def test_chances_of_none_by_a_vote_do_not_hide_the_other_wrong_labels(model: ClassifierMixin) -> None:
     """Some neighbours and some trees leave a label no chance at all: these stand apart from everything else."""
