@@ -67,7 +67,9 @@ def score_labels(
     )
     stats = fuse(evidence, apply_signals(evidence, ScoreConfig(), device=torch.device("cpu")), classes=classes)
     frame = _as_frame(stats, given, classes)
-    return frame.set_index(labels.index) if isinstance(labels, pd.Series) else frame
+    if isinstance(labels, pd.Series):
+        frame.index = labels.index
+    return frame
 
 
 def _as_frame(stats: SampleStats, given: pd.Series, classes: tuple[str, ...]) -> pd.DataFrame:
