@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from noisyclean.base.files import sha256_file
+from noisyclean.data.decode import UnreadableImage, read_content
 from noisyclean.data.ingest import Ingested
 from noisyclean.pipeline.finished import FinishedRun
 from noisyclean.pipeline.reuse import contents_of
@@ -33,8 +34,16 @@ def follow_moves(verdicts: Sequence[Verdict], finished: FinishedRun, ingested: I
         return list(verdicts)
     usable = ingested.problem_N == ""
     new = {
-        wanted.get(sha256_file(Path(file))): path
+        wanted.get(_content(Path(file))): path
         for path, file in zip(paths[usable], files[usable], strict=True)
         if path not in content_of
     }
     return [replace(verdict, image_path=new.get(verdict.image_path, verdict.image_path)) for verdict in verdicts]
+
+
+def _content(file: Path) -> str:
+    """SHA-256 of a file; empty of what is no file to be read, which is told when images are decoded."""
+    try:
+        return hashlib.sha256(read_content(file)).hexdigest()
+    except UnreadableImage:
+        return ""

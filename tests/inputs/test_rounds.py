@@ -495,11 +495,14 @@ def test_verdicts_follow_images_that_moved(round_: Round) -> None:
     for name, _ in rows:
         shutil.copyfile(round_.shapes.images / name, third / f"new-{name}")
     shutil.copyfile(round_.shapes.images / bad, third / "new-bad.png")
+    (third / "no file.png").mkdir()
     table = round_.write([*((f"new-{name}", label) for name, label in rows)], "t.csv", header="path,label")
     done = round_.cli("audit", third, table, "--reuse", second, "--out", round_.root / "run-3")
     assert "4 labels are verified" in done.stderr, done.stderr
     table = round_.write(
-        [*((f"new-{name}", label) for name, label in rows), ("new-bad.png", "bar")], "t.csv", "path,label"
+        [*((f"new-{name}", label) for name, label in rows), ("new-bad.png", "bar"), ("no file.png", "bar")],
+        "t.csv",
+        "path,label",
     )
     done = round_.cli("audit", third, table, "--reuse", round_.run, "--out", round_.root / "run-4", "--dry-run")
     assert "4 labels are verified, 1 images are bad" in done.stderr, done.stderr
