@@ -91,7 +91,7 @@ def test_names_are_sorted_as_text() -> None:
     _, p, label, is_wrong = made()
     names = np.asarray([f"class {value:02d}" for value in range(CLASSES)])
     found = noisyclean.score_labels(pd.Series(names[label], index=range(7, 7 + NUM)), pred_probs=p)
-    assert found.index.tolist() == list(range(NUM))
+    assert found.index.tolist() == list(range(7, 7 + NUM))
     true = np.arange(NUM) % CLASSES
     assert (found["suggested_label"].to_numpy()[is_wrong] == names[true[is_wrong]]).mean() > 0.9
 
