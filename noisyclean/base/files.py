@@ -31,6 +31,8 @@ __all__ = [
     "write_text",
 ]
 
+LOCKED = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
+"""What a system answers where another process holds a lock."""
 ASKED_BYTES = 2**20
 """What a disk is asked to take where a library's own words do not say whether it is full."""
 
@@ -175,10 +177,6 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         yield
 
 
-HELD = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
-"""What a system answers where another process holds a lock."""
-
-
 def _try_lock(file: IO[bytes]) -> bool:
     """Whether the lock is ours now.
 
@@ -195,7 +193,7 @@ def _try_lock(file: IO[bytes]) -> bool:
 
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno not in HELD:
+        if error.errno not in LOCKED:
             raise EnvironmentProblem(
                 f"{file.name}: cannot be locked ({error.strerror})",
                 hint="Network disks without locks cannot hold a run: give a folder on another disk.",

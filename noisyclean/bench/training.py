@@ -7,7 +7,6 @@ finished are not done again, and an interrupted one continues.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -215,7 +214,7 @@ def _train(
             words = (*words, f"simclr.epochs={epochs}", f"budget.passes={budget - passes * epochs}")
         train(**given, set=words)
         write_json(record, asked)
-    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    summary = read_json(out / "summary.json")
     plan = summary["plan"]
     simclr = _pretraining(plan)
     return {

@@ -17,7 +17,7 @@ from noisyclean.data.annotators import Agreement, Votes, count_votes
 from noisyclean.data.columns import Columns, choose_columns, clean_labels, has_columns
 from noisyclean.data.doubts import doubts_about
 from noisyclean.data.folders import table_from_folders
-from noisyclean.data.groups import number_groups
+from noisyclean.data.groups import number_groups, refuse_one_group
 from noisyclean.data.paths import Located, Stamp, locate
 from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
@@ -231,11 +231,8 @@ def _build(
     rival = votes.rival_N if agreement is None and (votes.rival_N >= 0).any() else None
     disagreement = None if agreement is None else votes.disagreement_N
     marks = {"split": split, "group": group, "rival": rival, "disagreement": disagreement}
-    if group is not None and len(group) > 1 and not group.any():
-        raise DataError(
-            f"column {columns.group!r}: all {len(group):,} images are one group, so none may vote on another",
-            hint="Name another --group-column, or none.",
-        )
+    if group is not None:
+        refuse_one_group(group, f"column {columns.group!r}", hint="Name another --group-column, or none.")
     paths = frame[columns.image].to_numpy(dtype=object)
     content = {"paths": paths.tolist(), "labels": votes.label_N.tolist(), "classes": given.classes}
     return LabelTable(

@@ -21,6 +21,7 @@ from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_fini
 from noisyclean.pipeline.given import check_files, given_stage
 from noisyclean.pipeline.learning import Learned, pretrain_stage, probe_stage
 from noisyclean.pipeline.looking import look_stage
+from noisyclean.pipeline.moved import verdicts_now
 from noisyclean.pipeline.origin import resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
 from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, read_aloud, stored_images
@@ -200,7 +201,8 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         asked = replace(asked, options=options, request=inherit_request(earlier, asked.request, reporter))
     ingested = read_aloud(asked.images, asked.labels, asked.options, reporter=reporter)
     if earlier is not None:
-        ingested = pin_verdicts(ingested, earlier, reporter)
+        verdicts = verdicts_now(earlier, ingested)
+        ingested = pin_verdicts(ingested, earlier, verdicts, reporter)
     if dry_run:
         from noisyclean.pipeline.estimate import estimate
 
@@ -215,7 +217,7 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
             inputs["verdicts"] = verdicts_mark(earlier, ingested)
         run.claim("audit", inputs, describe=describe_inputs(asked.images, asked.labels, asked.options))
         if earlier is not None:
-            begin_round(earlier, ingested, run, asked.request)
+            begin_round(earlier, verdicts, run, asked.request)
         with gathered(asked.request.processes, choose_runtime(asked.request.device).device.type):
             return _run(run, ingested, asked, inputs, reporter)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,27 +10,28 @@ from noisyclean.data.decode import UnreadableImage, read_content
 from noisyclean.data.ingest import Ingested
 from noisyclean.pipeline.finished import FinishedRun
 from noisyclean.pipeline.reuse import contents_of
+from noisyclean.pipeline.trail import read_trail
 from noisyclean.report.verdicts import Verdict
 
-__all__ = ["follow_moves"]
+__all__ = ["verdicts_now"]
 
 
-def follow_moves(verdicts: Sequence[Verdict], finished: FinishedRun, ingested: Ingested) -> list[Verdict]:
-    """The verdicts, each with the path that its image has now.
+def verdicts_now(finished: FinishedRun, ingested: Ingested) -> list[Verdict]:
+    """All verdicts of a run and of the rounds before it, each with the path that its image has now.
 
     Files are read only where a verdict's path is gone, and only those whose paths the earlier run did not have.
 
     Args:
-        verdicts: On images of the earlier run.
         finished: The earlier run.
         ingested: The images as they are now.
     """
+    verdicts = read_trail(finished.root)
     paths, files = ingested.table.image_path_N, ingested.table.file_N
     gone = {verdict.image_path for verdict in verdicts} - set(paths)
     content_of = contents_of(finished) if gone else {}
     wanted = {content_of[path]: path for path in gone & content_of.keys()}
     if not wanted:
-        return list(verdicts)
+        return verdicts
     usable = ingested.problem_N == ""
     new = {
         wanted.get(_content(Path(file))): path

@@ -244,15 +244,16 @@ def _write_folders(
 ) -> dict[str, str]:
     """Link every image that is not bad, and has a label, under it; returns the new place of each."""
     table = finished.read_labels().table
-    label_N = pd.Series(table.image_path_N).map(_new_labels(decisions)).fillna(pd.Series(table.given_label()))
+    label_of = _new_labels(decisions)
+    names = [label_of.get(path, own) for path, own in zip(table.image_path_N, table.given_label(), strict=True)]
     bad = _with(decisions, "bad")
     rows = [
         row
         for row, path in enumerate(table.image_path_N)
-        if path not in bad and label_N[row] and Path(table.file_N[row]).exists()
+        if path not in bad and names[row] and Path(table.file_N[row]).exists()
     ]
     split = np.full(len(table), "", dtype=object) if table.split_N is None else table.split_N
-    placed = [Placed(table.file_N[row], label_N[row], split[row]) for row in rows]
+    placed = [Placed(table.file_N[row], names[row], split[row]) for row in rows]
     places = place_in_folders(placed, folder)
     reporter.say(f"{len(places):,} images in {folder}")
     folder_of = {image.label: PurePosixPath(place).parent.name for image, place in zip(placed, places, strict=True)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,12 @@ from noisyclean.data.ingest import Ingested, IngestOptions, as_far_as_in
 from noisyclean.data.tables import TextTable
 from noisyclean.pipeline.diff import compare_scores
 from noisyclean.pipeline.finished import FinishedRun
-from noisyclean.pipeline.moved import follow_moves
 from noisyclean.pipeline.plan import PlanRequest
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.reuse import Carried
 from noisyclean.pipeline.rundir import RunDir
-from noisyclean.pipeline.trail import TRAIL, add_to_trail, read_trail
-from noisyclean.report.verdicts import decide
+from noisyclean.pipeline.trail import TRAIL, add_to_trail
+from noisyclean.report.verdicts import Verdict, decide
 from noisyclean.types import BoolArray
 
 __all__ = [
@@ -96,20 +95,21 @@ def _inherit(before: Any, asked: Any, root: Path, reporter: Reporter) -> Any:
     return replace(asked, **taken)
 
 
-def begin_round(finished: FinishedRun, ingested: Ingested, run: RunDir, request: PlanRequest) -> None:
+def begin_round(finished: FinishedRun, verdicts: Sequence[Verdict], run: RunDir, request: PlanRequest) -> None:
     """Bring the trail of verdicts, and the plan where the same is asked of it, into a new run."""
     if not (run.root / TRAIL).exists() and (finished.root / TRAIL).exists():
         shutil.copyfile(finished.root / TRAIL, run.root / TRAIL)
-    verdicts = follow_moves(read_trail(finished.root), finished, ingested)
     add_to_trail(run.root, verdicts, decide(verdicts))
     if not (run.root / "plan.json").exists() and PlanRequest(**finished.request) == request:
         shutil.copyfile(finished.root / "plan.json", run.root / "plan.json")
 
 
-def pin_verdicts(ingested: Ingested, finished: FinishedRun, reporter: Reporter) -> Ingested:
+def pin_verdicts(
+    ingested: Ingested, finished: FinishedRun, verdicts: Sequence[Verdict], reporter: Reporter
+) -> Ingested:
     """Mark rows whose label reviewers confirmed or set as verified, and set aside the images they judged bad."""
     table = ingested.table
-    decisions = decide(follow_moves(read_trail(finished.root), finished, ingested))
+    decisions = decide(verdicts)
     given = table.given_label()
     verified_N, bad_N = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
     num_overruled = 0

@@ -11,7 +11,7 @@ import torch
 
 from noisyclean.config import ScoreConfig
 from noisyclean.data.annotations import order_classes
-from noisyclean.data.groups import number_groups
+from noisyclean.data.groups import number_groups, refuse_one_group
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.given import evidence_of_arrays
 from noisyclean.errors import DataError
@@ -122,6 +122,5 @@ def _group_numbers(groups: Sequence[Any] | ArrayLike | pd.Series, num: int) -> I
     if np.shape(groups) != (num,):
         raise DataError(f"groups: has the shape {np.shape(groups)} for {num:,} labels", hint="Give one for each label.")
     number_N = number_groups(pd.Series(np.asarray(groups, dtype=object)))
-    if num > 1 and not number_N.any():
-        raise DataError(f"groups: all {num:,} images are one group, so none may vote on another", hint="Leave it out.")
+    refuse_one_group(number_N, "groups", hint="Leave it out.")
     return number_N

@@ -22,6 +22,7 @@ from noisyclean.pipeline.costs import Stopwatch
 from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
 from noisyclean.pipeline.grouping import group_stage
+from noisyclean.pipeline.moved import verdicts_now
 from noisyclean.pipeline.origin import Origin, resolve_origin
 from noisyclean.pipeline.plan import PlanRequest, keep_plan, settle_plan
 from noisyclean.pipeline.preparing import Prepared, cache_folder, prepare_stage, read_aloud, stored_images
@@ -243,7 +244,7 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         asked = replace(asked, options=options, request=request)
     ingested = read_aloud(asked.images, asked.labels, asked.options, reporter=reporter)
     if asked.earlier is not None:
-        ingested = pin_verdicts(ingested, asked.earlier, reporter)
+        ingested = pin_verdicts(ingested, asked.earlier, verdicts_now(asked.earlier, ingested), reporter)
     if asked.test is not None:
         ingested = set_tested_aside(ingested, asked.tested_files, asked.test, reporter=reporter)
     if dry_run:
