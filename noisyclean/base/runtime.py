@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ NO_FLOAT64 = "has no float64, which judging labels needs"
 
 LIMITS = ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK")
 """Variables that limit the cores; ``torchrun`` sets the first to 1 by itself, which says nothing."""
+PRODUCT_SIDE, PRODUCT_REPEATS = 512, 7
+"""Of the products that tell whether bfloat16 is faster."""
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Names of glibc's malloc.h."""
@@ -130,18 +133,31 @@ def _choose_device(device: str) -> tuple[str, str]:
 def _choose_dtype(device: str, dtype: str) -> tuple[torch.dtype, str]:
     if dtype != "auto":
         return {"bfloat16": torch.bfloat16, "float32": torch.float32}[dtype], f"{dtype}: as asked"
-    if device == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = device == "cpu" and cpu_has_bfloat16()
-    if fast:
-        return torch.bfloat16, "bfloat16: this hardware multiplies it natively"
-    return torch.float32, f"float32: bfloat16 is not native on this {device} device"
+    if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16, "bfloat16: this accelerator multiplies it natively"
+    if device != "cpu" or not (cpu_has_tiles() or _cpu_says("_is_avx512_bf16_supported")):
+        return torch.float32, f"float32: bfloat16 is not native on this {device} device"
+    if cpu_has_tiles():
+        return torch.bfloat16, "bfloat16: this CPU multiplies it in tiles (AMX)"
+    if bfloat16_is_faster():
+        return torch.bfloat16, "bfloat16: this CPU multiplies it faster than float32 (measured)"
+    return torch.float32, "float32: this CPU multiplies bfloat16 no faster (measured)"
 
 
-def cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
-    return _cpu_says("_is_avx512_bf16_supported") or cpu_has_tiles()
+@functools.cache
+def bfloat16_is_faster() -> bool:
+    """Whether this CPU, which has instructions for bfloat16 (AVX512-BF16), gains by them.
+
+    Some multiply with them at half the rate of float32, others at twice that rate or more, so that the fastest of a few
+    products by turns, which take a fiftieth of a second, tells one from the other on a busy machine too.
+    """
+    seconds: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
+    factors = [torch.ones(PRODUCT_SIDE, PRODUCT_SIDE, dtype=dtype) for dtype in seconds]
+    for factor in factors * PRODUCT_REPEATS:
+        start = time.perf_counter()
+        torch.mm(factor, factor)
+        seconds[factor.dtype].append(time.perf_counter() - start)
+    return min(seconds[torch.bfloat16]) < min(seconds[torch.float32])
 
 
 def cpu_has_tiles() -> bool:

@@ -99,7 +99,7 @@ def simclr(work: Workload, *, dtype: torch.dtype, is_channels_last: bool) -> Con
     ours = make(work)
     remarks = [] if view_side == 1 else [f"views of {view_side:g} times the images' side"]
     if is_channels_last and dtype == torch.float32:
-        remarks.append("bfloat16 is not native here: float32 on both sides")
+        remarks.append("bfloat16 is no faster here: float32 on both sides")
     return Contest(
         ours=ours,
         peer=peers,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 
+from noisyclean.base import runtime as runtime_module
 from noisyclean.base.runtime import at_work, choose_runtime, exactly
 
 
@@ -58,3 +60,36 @@ def test_a_limit_of_threads_is_kept(
     runtime = choose_runtime("cpu")
     assert runtime.threads == threads or threads is None
     assert runtime.reasons["threads"].endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "is_faster", "wanted"),
+    [
+        ((), True, torch.float32),
+        (("_is_avx512_bf16_supported",), False, torch.float32),
+        (("_is_avx512_bf16_supported",), True, torch.bfloat16),
+        (("_is_avx512_bf16_supported", "_is_amx_tile_supported"), False, torch.bfloat16),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_only_where_it_gains_by_it(
+    instructions: tuple[str, ...], is_faster: bool, wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime_module, "_cpu_says", lambda name: name in instructions)
+    monkeypatch.setattr(runtime_module, "bfloat16_is_faster", lambda: is_faster)
+    runtime = choose_runtime("cpu")
+    assert runtime.dtype == wanted
+    assert runtime.reasons["dtype"].startswith(f"{str(wanted).removeprefix('torch.')}: ")
+
+
+@pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
+def test_the_faster_product_decides(faster: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def multiply(factor: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        nonlocal clock
+        clock += 1.0 if factor.dtype == faster else 2.0
+        return factor
+
+    monkeypatch.setattr(torch, "mm", multiply)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock)
+    assert runtime_module.bfloat16_is_faster.__wrapped__() == (faster == torch.bfloat16)
