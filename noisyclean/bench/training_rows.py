@@ -154,8 +154,8 @@ def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> Steps:
 
 
 def ordinary(make: Callable[..., Steps], work: Workload) -> Steps:
-    """The same training by ordinary steps: others do not tell how much they compute, or compute zeros beside it."""
-    return make(work, runtime=replace(work.runtime, compiles=False, replays=False, dtype=torch.float32))
+    """The same training by ordinary steps: others do not tell how much they compute, or compute more or fewer zeros."""
+    return make(work, runtime=replace(work.runtime, compiles=False, replays=False, suits_small_maps=False))
 
 
 def dividemix(work: Workload) -> Contest:

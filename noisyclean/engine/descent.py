@@ -23,7 +23,7 @@ from noisyclean.config import OptimizerName
 from noisyclean.engine.distributed import Share, average_gradients
 from noisyclean.engine.muon import Muon
 from noisyclean.engine.optim import create_optimizer, set_rate
-from noisyclean.engine.side_by_side import fill_tiles
+from noisyclean.engine.small_maps import suit_small_maps
 from noisyclean.errors import NoisycleanError
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Descent:
         weight_decay: float,
         average: WeightAverage | None = None,
     ) -> None:
-        fill_tiles(model, runtime)
+        suit_small_maps(model, runtime)
         if average is not None:
-            fill_tiles(average.model, runtime)
+            suit_small_maps(average.model, runtime)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = create_optimizer(optimizer, model, weight_decay=weight_decay, dtype=runtime.dtype)
         self.recordings: dict[Hashable, _Recording] = {}

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisyclean.base.runtime import Runtime, cpu_has_tiles
-
-__all__ = ["SideBySideConv2d", "fill_tiles"]
+__all__ = ["SideBySideConv2d"]
 
 IN_A_ROW = 16
 """Maps laid side by side, where the batch can be divided by it."""
@@ -34,20 +32,6 @@ class SideBySideConv2d(nn.Conv2d):
         if num == 1:
             return super().forward(x_BIHW)
         return apart(super().forward(side_by_side(x_BIHW, num)), num)
-
-
-def fill_tiles(model: nn.Module, runtime: Runtime) -> None:
-    """Make a net's convolutions lay small maps side by side where the runtime gains by it.
-
-    Args:
-        model: Any net; its parameters and their names stay as they are.
-        runtime: Device and dtype.
-    """
-    if runtime.device.type != "cpu" or runtime.dtype != torch.bfloat16 or not cpu_has_tiles():
-        return
-    for module in model.modules():
-        if type(module) is nn.Conv2d and _keeps_side(module):
-            module.__class__ = SideBySideConv2d  # same state, another forward
 
 
 def side_by_side(x_BIHW: Tensor, num: int) -> Tensor:
@@ -73,9 +57,3 @@ def apart(x_RIHW: Tensor, num: int) -> Tensor:
     x_RHNWI: Tensor = x_RIHW.permute(0, 2, 3, 1).unflatten(2, (num, -1))
     x_BHWI = x_RHNWI[..., :-1, :].transpose(1, 2).flatten(0, 1)
     return x_BHWI.contiguous().permute(0, 3, 1, 2)
-
-
-def _keeps_side(convolution: nn.Conv2d) -> bool:
-    """Whether it is 3 x 3 with a pixel of zeros around, each output of all inputs."""
-    shape = (convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation)
-    return shape == ((3, 3), (1, 1), (1, 1), (1, 1)) and convolution.groups == 1 and convolution.padding_mode == "zeros"
