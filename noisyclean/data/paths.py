@@ -29,6 +29,7 @@ class Located:
     """Where the images of a table are."""
 
     file_N: StrArray
+    """Absolute path of each file."""
     found_N: BoolArray
     key_N: StrArray
     """Equal where two rows mean the same file."""
@@ -119,17 +120,17 @@ def _about_missing(paths: Sequence[str], images: Path) -> tuple[str, ...]:
 def _choose_base(
     paths: Sequence[str], images: Path, labels_folder: Path, doubt: str, table: Path | None
 ) -> tuple[str, str]:
-    bases = {f"relative to {images}": images, f"relative to {labels_folder}": labels_folder, "absolute": Path("/")}
+    """An absolute folder, and what it is in the user's words."""
+    folders = {f"relative to {images}": images, f"relative to {labels_folder}": labels_folder, "absolute": Path("/")}
+    bases = {words: os.path.abspath(folder) for words, folder in folders.items()}
     sample = paths[:: max(1, len(paths) // SAMPLE)]
-    hits = {
-        words: sum(_first_there(str(base), path)[0] is not None for path in sample) for words, base in bases.items()
-    }
+    hits = {words: sum(_first_there(base, path)[0] is not None for path in sample) for words, base in bases.items()}
     words = max(hits, key=lambda key: hits[key])
     if hits[words]:
-        return str(bases[words]), words
+        return bases[words], words
     names = NameIndex()
     if any(names.find(str(images), os.path.normpath(with_slashes(path.strip()))) for path in sample):
-        return str(images), f"relative to {images}"
+        return os.path.abspath(images), f"relative to {images}"
     raise DataError(
         f"{f'{table}: ' if table else ''}none of the paths is a file, neither in {images} nor beside the table; "
         f"the first is {shown(paths[0])}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def set_tested_aside(ingested: Ingested, files: Sequence[str], test: Path, *, re
 
     Args:
         ingested: The table to learn from.
-        files: Absolute paths of what is tested on.
+        files: Paths of what is tested on; links lead to the file they mean.
         test: The table that lists them, for messages.
         reporter: Hears how many there are.
 
@@ -88,7 +89,7 @@ def set_tested_aside(ingested: Ingested, files: Sequence[str], test: Path, *, re
         DataError: Nothing is left to learn from.
     """
     table = ingested.table
-    is_tested_N = np.isin(table.file_N, list(files))
+    is_tested_N = np.isin([*map(os.path.realpath, table.file_N)], [*map(os.path.realpath, files)])
     if not is_tested_N.any():
         return ingested
     if is_tested_N[ingested.problem_N == ""].all():
