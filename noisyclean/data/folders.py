@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from noisyclean.data.splits import SPLIT_NAMES
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError, UsageError
 
-__all__ = ["list_images", "table_from_folders", "unlisted_images"]
+__all__ = ["list_images", "table_from_folders", "table_of_paths", "unlisted_images"]
 
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 SYSTEM_STARTS = (".", "@", "#")
@@ -35,7 +36,16 @@ def table_from_folders(images: Path, *, class_level: int | None = None) -> TextT
         UsageError: No image lies that deep.
     """
     others: Counter[str] = Counter()
-    folders_of = [(path, path.split("/")[:-1]) for path in list_images(images, others)]
+    table = table_of_paths(images, list_images(images, others), class_level=class_level)
+    if not others:
+        return table
+    endings = ", ".join(f"{count:,} {ending or 'without ending'}" for ending, count in others.most_common(5))
+    return replace(table, notes=(*table.notes, f"files that are no images were left alone: {endings}"))
+
+
+def table_of_paths(images: Path, paths: Iterable[str], *, class_level: int | None = None) -> TextTable:
+    """The same of some images whose paths below ``images`` are known, whether they are there or not."""
+    folders_of = [(path, path.split("/")[:-1]) for path in paths]
     tops = {folders[0] for _, folders in folders_of if folders}
     if not tops:
         raise DataError(
@@ -59,9 +69,6 @@ def table_from_folders(images: Path, *, class_level: int | None = None) -> TextT
         chosen = "as asked" if class_level is not None else "name another with --class-level"
         tree = _tree(folders_of, int(has_splits))
         notes.append(f"folders: {tree}; classes are level {class_level or 1} ({chosen})")
-    if others:
-        endings = ", ".join(f"{count:,} {ending or 'without ending'}" for ending, count in others.most_common(5))
-        notes.append(f"files that are no images were left alone: {endings}")
     row_N = np.arange(2, len(frame) + 2, dtype=np.int64)
     return TextTable(frame=frame, path=images, row_N=row_N, kind="folders", notes=tuple(notes))
 

@@ -201,7 +201,7 @@ def _audit(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         asked = replace(asked, options=options, request=inherit_request(earlier, asked.request, reporter))
     ingested = read_aloud(asked.images, asked.labels, asked.options, reporter=reporter)
     if earlier is not None:
-        verdicts = verdicts_now(earlier, ingested)
+        verdicts = verdicts_now(earlier, ingested, reporter)
         ingested = pin_verdicts(ingested, earlier, verdicts, reporter)
     if dry_run:
         from noisyclean.pipeline.estimate import estimate

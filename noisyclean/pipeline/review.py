@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from noisyclean.base.files import exclusive_lock, read_json, refuse_place, sha25
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.base.wording import shortened
 from noisyclean.data.columns import Columns, choose_columns
+from noisyclean.data.folders import table_of_paths
 from noisyclean.data.rewrite import label_changes, write_relabelled
 from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
@@ -88,7 +90,8 @@ def review(
         _report_earlier(earlier, reporter)
         if not allow_new_labels:
             _refuse_new_classes(decisions, standing, finished.classes)
-        changes = label_changes(table, columns, _new_labels(decisions), _with(decisions, "kept"))
+        spelled = _in_every_spelling(decisions, finished.scores["image_path"], table.frame[columns.image])
+        changes = label_changes(table, columns, _new_labels(spelled), _with(spelled, "kept"))
         for target in [Path(out), *([listed] if listed else [])]:
             _refuse_replacing(finished.root, target, overwrite=overwrite)
         write_relabelled(table, changes, Path(out))
@@ -115,23 +118,40 @@ def review(
 
 
 def _table_to_change(finished: FinishedRun, asked: Path | None) -> tuple[TextTable, Columns]:
-    path = asked or finished.labels
+    path, options = asked or finished.labels, finished.options
     if path is None:
-        frame = pd.DataFrame({"path": finished.scores["image_path"], "label": finished.scores["given_label"]})
-        row_N = np.arange(2, len(frame) + 2, dtype=np.int64)
-        table = TextTable(frame=frame.astype(object), path=finished.images, row_N=row_N, kind="folders")
-        return table, Columns(image="path", label="label")
+        table = table_of_paths(finished.images, finished.scores["image_path"], class_level=options.class_level)
+        return table, choose_columns(table)
     if asked is None and (not path.exists() or sha256_file(path) != finished.labels_sha256):
         raise UsageError(
             f"{path}: {'changed since' if path.exists() else 'is gone that was used for'} the audit {finished.root}",
             hint="Audit the new table, or name the table to change outright: --labels TABLE",
         )
-    options = finished.options
     table = read_table(path, encoding=options.encoding)
     columns = choose_columns(
         table, image=options.image_column, label=options.label_column, annotator=options.annotator_column
     )
     return table, columns
+
+
+def _in_every_spelling(
+    decisions: Mapping[str, Decision], known: Iterable[str], written: Iterable[str]
+) -> dict[str, Decision]:
+    """The decisions, also under other spellings of a path: rows that were taken for one image when it was audited."""
+    images = set(known)
+    others: dict[str, list[str]] = {}
+    for path in written:
+        if path not in images:
+            others.setdefault(_folded(path), []).append(path)
+    if not others:
+        return dict(decisions)
+    spellings = {other: one for path, one in decisions.items() for other in others.get(_folded(path), ())}
+    return spellings | dict(decisions)
+
+
+def _folded(path: str) -> str:
+    """Equal for paths that some system takes for one."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _new_labels(decisions: Mapping[str, Decision]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noisyclean.base.files import fingerprint
+from noisyclean.base.files import atomic_path, fingerprint
 from noisyclean.base.log import Reporter
 from noisyclean.data.ingest import Ingested, IngestOptions, as_far_as_in
 from noisyclean.data.tables import TextTable
@@ -98,10 +98,10 @@ def _inherit(before: Any, asked: Any, root: Path, reporter: Reporter) -> Any:
 def begin_round(finished: FinishedRun, verdicts: Sequence[Verdict], run: RunDir, request: PlanRequest) -> None:
     """Bring the trail of verdicts, and the plan where the same is asked of it, into a new run."""
     if not (run.root / TRAIL).exists() and (finished.root / TRAIL).exists():
-        shutil.copyfile(finished.root / TRAIL, run.root / TRAIL)
+        _copy(TRAIL, finished.root, run.root)
     add_to_trail(run.root, verdicts, decide(verdicts))
     if not (run.root / "plan.json").exists() and PlanRequest(**finished.request) == request:
-        shutil.copyfile(finished.root / "plan.json", run.root / "plan.json")
+        _copy("plan.json", finished.root, run.root)
 
 
 def pin_verdicts(
@@ -168,6 +168,11 @@ def describe_change(since: Mapping[str, Any]) -> str:
         f"{since['num_verified']:,} are verified, {since['num_new_images']:,} images are new; "
         f"{since['num_newly_flagged']:,} newly flagged, {since['num_no_longer_flagged']:,} no longer flagged"
     )
+
+
+def _copy(name: str, source: Path, target: Path) -> None:
+    with atomic_path(target / name) as temporary:
+        shutil.copyfile(source / name, temporary)
 
 
 def _require(verified_N: BoolArray | None) -> BoolArray:

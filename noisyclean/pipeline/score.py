@@ -156,7 +156,7 @@ def _read(
 ) -> tuple[Path, Ingested]:
     """Read the arrivals with the run's classes, looking for the images where they may be."""
     is_table = not new.is_dir()
-    folders = [images] if images is not None else [finished.images, new.parent] if is_table else [new]
+    folders = [images] if images is not None else [new.parent, finished.images] if is_table else [new]
     if is_table:
         table = read_table(new, encoding=options.encoding or finished.options.encoding)
         options = inherit_options(finished, options, reporter, table=table)

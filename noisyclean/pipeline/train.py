@@ -244,7 +244,7 @@ def _train(asked: _Asked, out: Path, *, dry_run: bool, overwrite: bool, reporter
         asked = replace(asked, options=options, request=request)
     ingested = read_aloud(asked.images, asked.labels, asked.options, reporter=reporter)
     if asked.earlier is not None:
-        ingested = pin_verdicts(ingested, asked.earlier, verdicts_now(asked.earlier, ingested), reporter)
+        ingested = pin_verdicts(ingested, asked.earlier, verdicts_now(asked.earlier, ingested, reporter), reporter)
     if asked.test is not None:
         ingested = set_tested_aside(ingested, asked.tested_files, asked.test, reporter=reporter)
     if dry_run:

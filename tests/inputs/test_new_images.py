@@ -150,6 +150,22 @@ def test_what_the_audit_believes_is_what_votes(
     assert found[0] == found[1]
 
 
+def test_images_beside_the_table_go_before_audited_ones_of_the_same_names(
+    cli: Run, run: Path, arrivals: Shapes, tmp_path: Path
+) -> None:
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    names = pd.read_csv(run / "scores.csv")["image_path"].tolist()[:90]
+    for name, old in zip(names, arrivals.names, strict=True):
+        shutil.copy(arrivals.images / old, folder / name)
+    table = write_table(folder / "new.csv", list(zip(names, arrivals.given, strict=True)))
+    done = [
+        cli("score", run, table, *more, "--out", tmp_path / f"{len(more)}.csv") for more in ((), ("--images", folder))
+    ]
+    assert [result.exit_code for result in done] == [0, 0]
+    assert (tmp_path / "0.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
+
+
 def test_arrivals_that_cannot_be_judged_are_listed(cli: Run, run: Path, arrivals: Shapes, tmp_path: Path) -> None:
     rows = [*zip(arrivals.names, arrivals.given, strict=True)]
     rows[0], rows[1], rows[2] = (rows[0][0], "wolf"), ("gone.png", rows[1][1]), (rows[2][0], "")

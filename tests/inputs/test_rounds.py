@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,11 @@ from PIL import Image
 from noisyclean.base.files import sha256_file
 from noisyclean.data.batches import NORMALISATION
 from noisyclean.data.splits import HELD_OUT
+from noisyclean.pipeline.moved import _moved
 from noisyclean.pipeline.reuse import Matched, carry_record
+from noisyclean.report.verdicts import Decision
 from tests.conftest import QUICK, Result, Run, Shapes, make_shapes
-from tests.inputs.conftest import Case, contents, rows_of
+from tests.inputs.conftest import LABELS, NAMES, Case, contents, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -439,6 +442,38 @@ def test_folders_reviewed(tmp_path: Path, cli: Run) -> None:
     assert contents(tree) == before
 
 
+def test_folders_reviewed_keep_their_split_and_what_has_no_label(case: Case) -> None:
+    for index, name in enumerate(NAMES):
+        folder = case.images / ("test" if index > 8 else "train") / ("todo" if index == 0 else LABELS[index])
+        folder.mkdir(parents=True, exist_ok=True)
+        (case.images / name).rename(folder / name)
+    assert case.audit(None, "--unlabeled", "todo").exit_code == 0
+    verdicts = case.table("image_path,verdict,reviewed_label\ntrain/dog/02.png,relabel,cat\n", "ann.csv")
+    cleaned = case.root / "cleaned.csv"
+    done = case.cli("review", case.root / "run", verdicts, "--out", cleaned)
+    assert done.exit_code == 0, done.stderr
+    table = pd.read_csv(cleaned, dtype=str).set_index("path")
+    assert table["split"].tolist() == [path.split("/")[0] for path in table.index]
+    assert table.loc["train/todo/00.png", "label"] == "todo"
+    assert table.loc["train/dog/02.png", "label"] == "cat"
+    again = case.check(cleaned, "--reuse", case.root / "run")
+    assert again.exit_code == 0, again.stderr
+    assert "1 unlabelled, as told by --unlabeled" in again.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems write names in one form")
+def test_a_relabelled_image_is_relabelled_in_every_spelling_of_its_path(case: Case) -> None:
+    composed, decomposed = "caf\u00e9.png", "cafe\u0301.png"
+    (case.images / "00.png").rename(case.images / composed)
+    names = (composed, *NAMES[1:])
+    labels = case.table(rows_of(names=names) + f"{decomposed},{LABELS[0]}\n")
+    assert case.audit(labels).exit_code == 0
+    verdicts = case.table(f"image_path,verdict,reviewed_label\n{composed},relabel,cat\n", "ann.csv")
+    assert case.cli("review", case.root / "run", verdicts, "--out", case.root / "cleaned.csv").exit_code == 0
+    lines = (case.root / "cleaned.csv").read_text().splitlines()
+    assert [line for line in lines if line.startswith("caf")] == [f"{composed},cat", f"{decomposed},cat"]
+
+
 def test_the_next_round(round_: Round) -> None:
     frame = round_.flagged
     frame.loc[:, "verdict"] = ["relabel" if index % 3 else "keep" for index in range(len(frame))]
@@ -506,6 +541,32 @@ def test_verdicts_follow_images_that_moved(round_: Round) -> None:
     )
     done = round_.cli("audit", third, table, "--reuse", round_.run, "--out", round_.root / "run-4", "--dry-run")
     assert "4 labels are verified, 1 images are bad" in done.stderr, done.stderr
+
+
+def test_a_verdict_does_not_stay_with_a_path_that_holds_another_picture(round_: Round) -> None:
+    keep, bad, _, other = (row["image_path"] for row in round_.worst[:4])
+    assert round_.review(round_.write([(keep, "keep", ""), (bad, "bad", "")])).exit_code == 0
+    images, rounds = round_.root / "images", [round_.root / f"run-{number}" for number in (2, 3)]
+    shutil.copytree(round_.shapes.images, images)
+    shutil.copyfile(images / other, images / bad)
+    done = round_.cli("audit", images, round_.cleaned, "--reuse", round_.run, "--out", rounds[0])
+    assert done.exit_code == 0, done.stderr
+    assert "1 labels are verified, 0 images are bad" in done.stderr
+    assert "1 files hold another picture now" in done.stderr
+    done = round_.cli("audit", images, round_.cleaned, "--reuse", rounds[0], "--out", rounds[1], "--dry-run")
+    assert "1 labels are verified, 0 images are bad" in done.stderr, "nor does it come back in a later round"
+
+
+@pytest.mark.parametrize("bad_is_first", [True, False])
+def test_verdicts_on_copies_that_moved_stay_apart(bad_is_first: bool) -> None:
+    """Of two files with the same content the one whose label was decided goes where that label is."""
+    content = {"a.png": "same", "b.png": "same"}
+    decisions = {"a.png": Decision("bad"), "b.png": Decision("kept", "cat")}
+    gone = ["a.png", "b.png"] if bad_is_first else ["b.png", "a.png"]
+    assert _moved(gone, content, {"cat/b.png": "same"}, {"cat/b.png": "cat"}, decisions) == {"b.png": "cat/b.png"}
+    label_of = {"x.png": "dog", "cat/b.png": "cat"}
+    both = _moved(gone, content, dict.fromkeys(label_of, "same"), label_of, decisions)
+    assert both == {"a.png": "x.png", "b.png": "cat/b.png"}
 
 
 def test_new_images_were_not_held_out_by_chance() -> None:
