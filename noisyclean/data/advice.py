@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from noisyclean.base.shell import shell_line
 from noisyclean.data.formats import is_image_name
 from noisyclean.data.spelling import SAMPLE, NameIndex, best_prefix, shown, with_slashes
 
-__all__ = ["advise", "advise_prefix"]
+__all__ = ["advise", "advise_prefix", "as_meant"]
 
 FOLDERS = 100
 """Folders below IMAGES that are looked into."""
@@ -37,12 +38,17 @@ def advise_prefix(paths: Sequence[str], images: Path) -> str:
     return f"{num_found:,} of {len(paths):,} would be found without {shown(prefix)}: add {option}"
 
 
+def as_meant(path: str) -> str:
+    """The path as :class:`NameIndex` takes it on every system: no spaces around it, slashes between names, no dots."""
+    return posixpath.normpath(with_slashes(path.strip()))
+
+
 def _finder(images: Path) -> Callable[[str], bool]:
     """Whether a path is a file below ``images``, be it in another spelling."""
     names = NameIndex()
 
     def is_file(path: str) -> bool:
-        meant = os.path.normpath(with_slashes(path.strip()))
+        meant = as_meant(path)
         return os.path.isfile(os.path.join(images, meant)) or names.find(str(images), meant) is not None
 
     return is_file
@@ -69,7 +75,7 @@ def _advise_folder(paths: Sequence[str], images: Path) -> str:
 
 def _advise_ending(paths: Sequence[str], images: Path) -> str:
     """Which ending the paths lack."""
-    folder = images / os.path.dirname(os.path.normpath(with_slashes(paths[0].strip())))
+    folder = images / os.path.dirname(as_meant(paths[0]))
     try:
         names = [name for name in os.listdir(folder) if is_image_name(name)]
     except OSError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from noisyclean.data.advice import advise, advise_prefix
+from noisyclean.data.advice import advise, advise_prefix, as_meant
 from noisyclean.data.spelling import NameIndex, is_case_insensitive, shown, strip_prefix, with_slashes
 from noisyclean.errors import DataError
 from noisyclean.types import BoolArray, IntArray, StrArray
@@ -129,7 +129,7 @@ def _choose_base(
     if hits[words]:
         return bases[words], words
     names = NameIndex()
-    if any(names.find(str(images), os.path.normpath(with_slashes(path.strip()))) for path in sample):
+    if any(names.find(str(images), as_meant(path)) for path in sample):
         return os.path.abspath(images), f"relative to {images}"
     raise DataError(
         f"{f'{table}: ' if table else ''}none of the paths is a file, neither in {images} nor beside the table; "
