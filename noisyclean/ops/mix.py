@@ -19,14 +19,20 @@ __all__ = [
 ]
 
 
-def beta_sample(alpha: float, generator: torch.Generator) -> Tensor:
-    """Draw one mixing share from Beta(alpha, alpha), as a scalar on the generator's device.
+SMALLEST_SUM = 100 * torch.finfo(torch.float32).tiny
+"""Of two Gamma variables; torch rounds each up to the smallest float, of which a smaller sum would be made."""
 
-    As the ratio of two Gamma variables, each the Marsaglia-Tsang way of ``torch._standard_gamma``.
+
+def beta_sample(alpha: float, generator: torch.Generator) -> Tensor:
+    """Draw one mixing share from Beta(alpha, alpha), as a scalar on the generator's device; 1 for an alpha of 0.
+
+    As the ratio of two Gamma variables, each the Marsaglia-Tsang way of ``torch._standard_gamma``. Where a small alpha
+    makes both vanish, one is still nearly all of their sum: the share is 1, which mixes as much as 0.
     """
     concentration = torch.full((2,), alpha, device=generator.device)
     gamma = torch._standard_gamma(concentration, generator=generator)
-    return gamma[0] / gamma.sum().clamp(min=torch.finfo(torch.float32).tiny)
+    total = gamma.sum()
+    return (gamma[0] / total).masked_fill(total < SMALLEST_SUM, 1.0)
 
 
 def one_hot(label_B: Tensor, num_classes: int) -> Tensor:

@@ -54,6 +54,14 @@ def test_beta_sample_has_the_distribution(alpha: float, deviation: float) -> Non
     assert draws.max() <= 1
 
 
+def test_beta_sample_of_a_small_alpha_mixes_next_to_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    assert all(beta_sample(0.0, generator) == 1 for _ in range(100))
+    draws = torch.stack([beta_sample(0.005, generator) for _ in range(4000)])
+    mixes = (draws > 0.1) & (draws < 0.9)
+    assert 0 < float(mixes.float().mean()) < 0.012, "0.011 of the distribution"
+
+
 @pytest.mark.parametrize("labels", [[], [2], [0, 3, 3, 1]])
 def test_one_hot_is_torchs(labels: list[int]) -> None:
     label = torch.tensor(labels, dtype=torch.int64)
