@@ -456,7 +456,8 @@ def test_folders_reviewed_keep_their_split_and_what_has_no_label(case: Case) -> 
     assert table["split"].tolist() == [path.split("/")[0] for path in table.index]
     assert table.loc["train/todo/00.png", "label"] == "todo"
     assert table.loc["train/dog/02.png", "label"] == "cat"
-    again = case.check(cleaned, "--reuse", case.root / "run")
+    words = (case.images, cleaned, "--reuse", case.root / "run", "--out", case.root / "run-2", "--dry-run")
+    again = case.cli("audit", *words)
     assert again.exit_code == 0, again.stderr
     assert "1 unlabelled, as told by --unlabeled" in again.stderr
 
