@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import io
 import stat
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from noisyclean.data.formats import HEIC_ADVICE, HEIC_SUFFIXES, can_read_heic
 from noisyclean.data.jpeg import as_stored, fast_pixels
 
 __all__ = [
+    "DAMAGE",
     "FULL_RANGE",
     "WIDE_MODES",
     "Decoded",
@@ -54,8 +57,23 @@ REDUCED_COPY = 1
 """Bit of TIFF's NewSubfileType: the page is a smaller copy of another one."""
 SUBFILE_TYPE = 254
 
-DAMAGE = (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError)
-"""What Pillow raises on damaged files."""
+DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    NotImplementedError,
+    SyntaxError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises on damaged files, whose headers it reads without a look at the type of every value."""
 
 
 class UnreadableImage(Exception):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from noisyclean.data.decode import FULL_RANGE, WIDE_MODES, UnreadableImage, open_image, quiet_pillow
+from noisyclean.data.decode import DAMAGE, FULL_RANGE, WIDE_MODES, UnreadableImage, open_image, quiet_pillow
 
 __all__ = ["choose_window"]
 
@@ -50,5 +50,5 @@ def _extremes(file: Path) -> tuple[float, float] | None:
                 return None
             values = np.asarray(image)
             return float(np.nanmin(values)), float(np.nanmax(values))
-    except (UnreadableImage, OSError, ValueError, SyntaxError, EOFError):
+    except (UnreadableImage, *DAMAGE):
         return None
