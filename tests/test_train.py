@@ -373,7 +373,9 @@ def test_compare_judges_on_the_test_images_and_else_says_it_cannot(cli: Run, spl
     assert "train-cross-entropy" not in silent.stderr
 
 
-def test_verified_rows_judge_a_comparison(split: Shapes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def third_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third row of a table counts as verified."""
     from noisyclean.data import ingest
     from noisyclean.pipeline import preparing
 
@@ -383,6 +385,10 @@ def test_verified_rows_judge_a_comparison(split: Shapes, monkeypatch: pytest.Mon
         return replace(ingested, table=replace(ingested.table, verified_N=verified_N))
 
     monkeypatch.setattr(preparing, "read_labels", read_verified)
+
+
+@pytest.mark.usefixtures("third_verified")
+def test_verified_rows_judge_a_comparison(split: Shapes) -> None:
     settings = ["robust.epochs=2", "robust.batch=16"]
     summary = noisyclean.train(
         split.images,
@@ -395,6 +401,16 @@ def test_verified_rows_judge_a_comparison(split: Shapes, monkeypatch: pytest.Mon
     )
     assert "on 60 verified images" in summary["comparison"]["verdict"]
     assert 0 < summary["held_out"]["num_images"] < 10, "what is judged by selects nothing"
+
+
+@pytest.mark.usefixtures("third_verified")
+def test_verified_rows_that_select_an_epoch_judge_nothing(cli: Run, split: Shapes) -> None:
+    rows = zip(split.names, split.true, strict=True)
+    table = [(*row, "val" if index % 3 == 0 else "train") for index, row in enumerate(rows)]
+    write_table(split.labels, table, ("path", "label", "split"))
+    done = train(cli, split, "cross-entropy", *FEW, "--json")
+    assert done.json["held_out"]["num_images"] == 90
+    assert done.json["test_accuracy"] is None
 
 
 def test_export_to_onnx_gives_the_same_logits(cli: Run, trained: Trained, tmp_path: Path) -> None:

@@ -112,13 +112,13 @@ def _test_all(trained: list[Trained], test: TestSet | None, prepared: Prepared, 
 
 
 def _verified_held_out(prepared: Prepared, main: Trained) -> TestSet | None:
-    """Verified rows of which no group was trained on: the judge of a comparison without a test table."""
-    table, train_N = prepared.table, main.job.train_N
+    """Verified rows of which no group was trained on, or selected an epoch: the judge without a test table."""
+    table, used_N = prepared.table, main.job.train_N | main.job.held_out_N
     if table.verified_N is None:
         return None
-    is_judge_N = table.verified_N & ~train_N
+    is_judge_N = table.verified_N & ~used_N
     if table.group_N is not None:
-        is_judge_N &= ~np.isin(table.group_N, table.group_N[train_N])
+        is_judge_N &= ~np.isin(table.group_N, table.group_N[used_N])
     rows = np.flatnonzero(is_judge_N)
     if len(rows) < FEWEST_JUDGES:
         return None
