@@ -18,9 +18,11 @@ from noisyclean.errors import DataError, UsageError
 
 __all__ = ["list_images", "table_from_folders", "table_of_paths", "unlisted_images"]
 
-SYSTEM_FOLDERS = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
-SYSTEM_STARTS = (".", "@", "#")
-"""Hidden folders, and those of network drives (``@eaDir``, ``#recycle``)."""
+SYSTEM_FOLDERS = frozenset(
+    {"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found", "@eaDir", "#recycle"}
+)
+"""Folders that systems and network drives make."""
+HIDDEN_START = "."
 UNLABELLED_NAMES = frozenset({"unlabeled", "unlabelled", "unknown", "unsorted"})
 
 
@@ -74,7 +76,7 @@ def table_of_paths(images: Path, paths: Iterable[str], *, class_level: int | Non
 
 
 def list_images(images: Path, others: Counter[str] | None = None) -> Iterator[str]:
-    """Paths of all images below a folder, relative to it, in order; hidden and system folders are ignored.
+    """Paths of all images below a folder, relative to it, in order; what is hidden and system folders are ignored.
 
     Linked folders are followed, each once.
 
@@ -85,10 +87,10 @@ def list_images(images: Path, others: Counter[str] | None = None) -> Iterator[st
     root_length = len(str(images))
     linked: set[str] = {os.path.realpath(images)}
     for root, folders, files in os.walk(images, followlinks=True):
-        folders[:] = sorted(name for name in folders if not _is_hidden(name) and _is_fresh(root, name, linked))
+        folders[:] = sorted(name for name in folders if not _is_system(name) and _is_fresh(root, name, linked))
         below = root[root_length:].replace(os.sep, "/").strip("/")
         for name in sorted(files):
-            if _is_hidden(name):
+            if name.startswith(HIDDEN_START):
                 continue
             path = f"{below}/{name}" if below else name
             if is_image_name(name) and _is_text(path):
@@ -104,8 +106,8 @@ def unlisted_images(images: Path, listed: Iterable[str]) -> list[str]:
     return [file for file in found if os.path.realpath(file) not in known]
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(SYSTEM_STARTS) or name in SYSTEM_FOLDERS
+def _is_system(folder: str) -> bool:
+    return folder.startswith(HIDDEN_START) or folder in SYSTEM_FOLDERS
 
 
 def _is_fresh(root: str, name: str, linked: set[str]) -> bool:

@@ -92,6 +92,13 @@ def test_hidden_and_system_folders_are_ignored(tree: Case) -> None:
     assert classes(tree.check(None)) == {"cat": 6, "dog": 6}
 
 
+def test_names_may_begin_like_those_of_network_drives(tree: Case) -> None:
+    sort_into(tree, "#tag", "@home")
+    (tree.images / "#tag" / "00.png").rename(tree.images / "#tag" / "#2.png")
+    (tree.images / "@home" / "01.png").rename(tree.images / "@home" / "@1.png")
+    assert classes(tree.check(None)) == {"#tag": 6, "@home": 6}
+
+
 def test_other_files_are_left_alone_and_counted(tree: Case) -> None:
     sort_into(tree, "cat", "dog")
     for name in ("notes.txt", "more.txt", "Thumbs.db", "README"):
