@@ -18,9 +18,19 @@ from noisyclean.pipeline.training_plan import TrainPlan, budget_facts
 from noisyclean.robust.method import methods
 from noisyclean.types import BoolArray, IntArray, LabelTable, SampleStats
 
-__all__ = ["baseline_job", "main_job", "pruned_job", "read_truth", "relabelled_job"]
+__all__ = [
+    "baseline_job",
+    "main_job",
+    "pruned_job",
+    "read_truth",
+    "relabelled_job",
+    "verified_judges",
+    "without_judges",
+]
 
 BASELINE = "cross-entropy"
+FEWEST_JUDGES = 50
+"""Of fewer verified images nothing can be said."""
 
 
 def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, judges_by_verified: bool) -> Job:
@@ -30,7 +40,7 @@ def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, j
         prepared: The images.
         plan: Method and settings.
         truth_N: True classes, where they are known; an oracle needs them.
-        judges_by_verified: Hold all verified rows out, to judge by them.
+        judges_by_verified: Hold the verified rows out, to judge by them, if there are enough.
 
     Raises:
         DataError: Too little is left to train on.
@@ -39,11 +49,12 @@ def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, j
     table = prepared.table
     held_out_N = choose_holdout(table, share=plan.holdout.share, most=plan.holdout.most, seed=plan.base.seed)
     train_N = ~held_out_N
-    if judges_by_verified and table.verified_N is not None:
-        train_N, held_out_N = train_N & ~table.verified_N, held_out_N & ~table.verified_N
+    if judges_by_verified:
+        train_N, held_out_N = without_judges(table, train_N, held_out_N)
     if len(np.unique(table.label_N[train_N])) < 2 or train_N.sum() < 4:
         raise DataError(
-            f"only {int(train_N.sum()):,} images are left to train on", hint="Hold fewer out: --set holdout.share=0"
+            f"only {int(train_N.sum()):,} images are left to train on",
+            hint="Hold fewer out: --set holdout.share=0; and give --test CSV where verified images would be the judge.",
         )
     return Job(
         name=plan.method,
@@ -54,6 +65,30 @@ def main_job(prepared: Prepared, plan: TrainPlan, truth_N: IntArray | None, *, j
         held_out_N=held_out_N,
         truth_N=truth_N if needs_truth else None,
     )
+
+
+def without_judges(table: LabelTable, train_N: BoolArray, held_out_N: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """Rows to train on and to select by without the verified ones; as they are where these are too few to judge by.
+
+    A class never loses its last training image.
+    """
+    if table.verified_N is None:
+        return train_N, held_out_N
+    rest_N = train_N & ~table.verified_N
+    for label in np.setdiff1d(table.label_N[train_N], table.label_N[rest_N]):
+        rest_N[np.flatnonzero(train_N & (table.label_N == label))[0]] = True
+    selects_N = held_out_N & ~table.verified_N
+    if not verified_judges(table, rest_N | selects_N).any():
+        return train_N, held_out_N
+    return rest_N, selects_N
+
+
+def verified_judges(table: LabelTable, used_N: BoolArray) -> BoolArray:
+    """Verified rows of which no group was used; none where they are too few to say anything."""
+    is_judge_N = np.zeros(len(table), dtype=bool) if table.verified_N is None else table.verified_N & ~used_N
+    if table.group_N is not None:
+        is_judge_N &= ~np.isin(table.group_N, table.group_N[used_N])
+    return is_judge_N & (is_judge_N.sum() >= FEWEST_JUDGES)
 
 
 def baseline_job(prepared: Prepared, main: Job, plan: TrainPlan) -> Job:

@@ -22,6 +22,7 @@ from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import digest, run_stage
 from noisyclean.pipeline.testing import Tested, TestSet, test_model
 from noisyclean.pipeline.training import METRICS, Trained
+from noisyclean.pipeline.training_jobs import verified_judges
 from noisyclean.pipeline.training_plan import TrainPlan
 from noisyclean.pipeline.training_scores import score_training
 from noisyclean.report.flags import score_table, to_csv
@@ -30,9 +31,6 @@ from noisyclean.robust.watch import HELD_OUT
 from noisyclean.types import IntArray, SampleStats
 
 __all__ = ["training_report_stage"]
-
-FEWEST_JUDGES = 50
-"""Of fewer verified images nothing can be said."""
 
 
 def training_report_stage(
@@ -112,15 +110,11 @@ def _test_all(trained: list[Trained], test: TestSet | None, prepared: Prepared, 
 
 
 def _verified_held_out(prepared: Prepared, main: Trained) -> TestSet | None:
-    """Verified rows of which no group was trained on, or selected an epoch: the judge without a test table."""
-    table, used_N = prepared.table, main.job.train_N | main.job.held_out_N
-    if table.verified_N is None:
-        return None
-    is_judge_N = table.verified_N & ~used_N
-    if table.group_N is not None:
-        is_judge_N &= ~np.isin(table.group_N, table.group_N[used_N])
+    """Verified rows that were neither trained on nor selected by: the judge without a test table."""
+    table = prepared.table
+    is_judge_N = verified_judges(table, main.job.train_N | main.job.held_out_N)
     rows = np.flatnonzero(is_judge_N)
-    if len(rows) < FEWEST_JUDGES:
+    if not len(rows):
         return None
     return TestSet(
         images_NHWI=prepared.images_NHWI.where(is_judge_N),
