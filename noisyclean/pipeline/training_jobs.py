@@ -88,7 +88,9 @@ def verified_judges(table: LabelTable, used_N: BoolArray) -> BoolArray:
     is_judge_N = np.zeros(len(table), dtype=bool) if table.verified_N is None else table.verified_N & ~used_N
     if table.group_N is not None:
         is_judge_N &= ~np.isin(table.group_N, table.group_N[used_N])
-    return is_judge_N & (is_judge_N.sum() >= FEWEST_JUDGES)
+    if is_judge_N.sum() < FEWEST_JUDGES:
+        is_judge_N[:] = False
+    return is_judge_N
 
 
 def baseline_job(prepared: Prepared, main: Job, plan: TrainPlan) -> Job:
