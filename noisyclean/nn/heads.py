@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from noisyclean.base.randomness import seed_from
 from noisyclean.errors import UsageError
+from noisyclean.nn.backbone import ANOTHER_BACKBONE, classifier_of
 
 __all__ = ["linear_projection", "projection_head", "set_classifier"]
 
@@ -36,11 +37,11 @@ def set_classifier(model: nn.Module, weight_CD: Tensor, bias_C: Tensor) -> None:
     Raises:
         UsageError: The model's classifier is no such layer.
     """
-    layer = model.get_classifier()  # type: ignore[operator]
+    layer = classifier_of(model)
     if not isinstance(layer, nn.Linear | nn.Conv2d) or layer.bias is None or layer.weight.numel() != weight_CD.numel():
         raise UsageError(
             f"{type(model).__name__}: its classifier is not one linear layer on {weight_CD.shape[1]} features",
-            hint="Take another backbone; resnet18 is one that works.",
+            hint=ANOTHER_BACKBONE,
         )
     with torch.no_grad():
         layer.weight.copy_(weight_CD.view_as(layer.weight))

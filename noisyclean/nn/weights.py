@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from noisyclean.errors import UsageError
+from noisyclean.nn.backbone import classifier_of
 
 __all__ = ["load_encoder", "share_matched"]
 
@@ -46,5 +47,5 @@ def share_matched(net: nn.Module, state: Mapping[str, Tensor]) -> tuple[float, l
 
 
 def _encoder(net: nn.Module) -> list[str]:
-    classifier = {id(parameter) for parameter in net.get_classifier().parameters()}  # type: ignore[operator]
+    classifier = {id(parameter) for parameter in classifier_of(net).parameters()}
     return [name for name, value in net.state_dict(keep_vars=True).items() if id(value) not in classifier]

@@ -128,7 +128,7 @@ def _time_decoding(files: list[str], plan: Plan) -> float:
 
 def _time_training(plan: Plan, num_classes: int) -> tuple[float, int]:
     """Seconds of training on one image once, and the width of the features."""
-    from noisyclean.nn import create_backbone
+    from noisyclean.nn.backbone import create_backbone, feature_width
 
     runtime = choose_runtime(plan.device, threads=plan.threads, dtype=plan.dtype)
     runtime = replace(runtime, replays=plan.engine.replay and plan.processes == 1)
@@ -150,7 +150,7 @@ def _time_training(plan: Plan, num_classes: int) -> tuple[float, int]:
     with at_work(runtime):
         step()
         seconds = _fastest(step)
-    return seconds / len(x_BIHW), int(net.num_features)  # type: ignore[arg-type]
+    return seconds / len(x_BIHW), feature_width(net)
 
 
 def _fastest(work: Callable[[], None]) -> float:

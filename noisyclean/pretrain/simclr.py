@@ -24,7 +24,7 @@ from noisyclean.engine.inference import embed
 from noisyclean.engine.neighbours import nearest_neighbours
 from noisyclean.engine.optim import warmup_cosine
 from noisyclean.errors import NoisycleanError
-from noisyclean.nn.backbone import embed_with
+from noisyclean.nn.backbone import embed_with, feature_width
 from noisyclean.nn.heads import projection_head
 from noisyclean.ops.contrastive import spread
 from noisyclean.ops.knn import votes
@@ -68,7 +68,7 @@ class SimCLR:
         self.pixels = pixels
         self.label_N = label_N
         self.net = net.train()
-        self.head = projection_head(net.num_features, config.projection_dim, seed=seed)  # type: ignore[arg-type]
+        self.head = projection_head(feature_width(net), config.projection_dim, seed=seed)
         self.head.to(runtime.device)
         trained = nn.ModuleList([self.net, self.head])
         self.descent = Descent(trained, runtime, optimizer=config.optimizer, weight_decay=config.weight_decay)

@@ -13,7 +13,7 @@ from torch import nn
 from noisyclean.engine.fold import folded
 from noisyclean.errors import DataError, UsageError
 from noisyclean.nn import create_backbone, embed_with
-from noisyclean.nn.backbone import classify_features
+from noisyclean.nn.backbone import classify_features, feature_width
 from noisyclean.nn.foreign import read_checkpoint, renamed_for
 from noisyclean.nn.pooled import PooledClassifier
 from noisyclean.nn.weights import load_encoder
@@ -31,6 +31,21 @@ def test_every_net_of_ours_keeps_timms_conventions(name: str) -> None:
     assert torch.allclose(classify_features(net, h), net(x), atol=1e-5)
     net.reset_classifier(7)  # type: ignore[operator]
     assert net(x).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "resnet18", "noisyclean_compact"])
+def test_the_width_of_the_features_is_that_of_the_pooled_ones(name: str) -> None:
+    net = create_backbone(name, num_classes=5, seed=0).eval()
+    h = embed_with(net, torch.randn(2, 3, 32, 32))
+    assert feature_width(net) == h.shape[1]
+    assert classify_features(net, h).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["levit_128s", "deit_tiny_distilled_patch16_224"])
+def test_nets_of_several_classifiers_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="several classifiers") as raised:
+        create_backbone(name, num_classes=5, seed=0)
+    assert "another backbone" in raised.value.hint
 
 
 def test_names_of_ours_are_known_without_timm() -> None:

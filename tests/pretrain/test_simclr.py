@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from noisyclean.base.runtime import choose_runtime
 from noisyclean.config import SimCLRConfig
 from noisyclean.data.augment import strong
 from noisyclean.data.batches import load_pixels
 from noisyclean.errors import NoisycleanError
+from noisyclean.nn.backbone import create_backbone
 from noisyclean.nn.compact import CompactNet
 from noisyclean.pretrain.simclr import SETTLED_STEPS, SimCLR
 
@@ -18,14 +20,14 @@ NUM, BATCH = 24, 4
 STEPS = NUM // BATCH
 
 
-def make(epochs: int, **settings: float) -> SimCLR:
+def make(epochs: int, net: nn.Module | None = None, **settings: float) -> SimCLR:
     runtime = choose_runtime("cpu", threads=1, dtype="float32")
     images = np.random.default_rng(0).integers(0, 256, (NUM, 16, 16, 3), dtype=np.uint8)
     torch.manual_seed(0)
     return SimCLR(
         pixels=load_pixels(images, runtime.device),
         label_N=torch.arange(NUM) % 3,
-        net=CompactNet(num_classes=0, widths=(8, 8, 16), stem_width=8).to(memory_format=torch.channels_last),
+        net=(net or CompactNet(num_classes=0, widths=(8, 8, 16), stem_width=8)).to(memory_format=torch.channels_last),
         augmentation=strong(),
         config=SimCLRConfig(epochs=epochs, batch=BATCH, **settings),  # type: ignore[arg-type]
         runtime=runtime,
@@ -53,6 +55,11 @@ def test_a_short_training_of_few_images_is_no_collapse() -> None:
     for step in range(task.num_steps(0)):
         assert torch.isfinite(task.step(0, step)["loss"])
     assert 0 <= task.end_epoch(0)["neighbours agree"] <= 1
+
+
+def test_the_head_fits_a_net_that_widens_its_features_before_the_classifier() -> None:
+    task = make(epochs=1, net=create_backbone("mobilenetv3_small_050", num_classes=0, seed=0))
+    assert torch.isfinite(task.step(0, 0)["loss"])
 
 
 def test_views_are_as_many_and_as_large_as_said_and_cost_accordingly() -> None:

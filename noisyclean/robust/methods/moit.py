@@ -22,7 +22,7 @@ from noisyclean.data.batches import ShuffledBatches
 from noisyclean.engine.descent import Figures
 from noisyclean.engine.inference import evaluation_batch
 from noisyclean.errors import UsageError
-from noisyclean.nn.backbone import classify_features, embed_with
+from noisyclean.nn.backbone import classify_features, embed_with, feature_width
 from noisyclean.nn.heads import linear_projection
 from noisyclean.nn.memory import RingMemory
 from noisyclean.ops.contrastive import contrastive_sets, interpolated_contrastive
@@ -99,7 +99,7 @@ class Moit:
         self.views = _views(data, settings)
         self.batches = ShuffledBatches(data.pixels.beside(data.train_T), settings.batch, seed=seed, key=("moit",))
         net = make_net(0)
-        projection = linear_projection(net.num_features, settings.projection_dim, seed=seed)  # type: ignore[arg-type]
+        projection = linear_projection(feature_width(net), settings.projection_dim, seed=seed)
         self.student = Student(
             nn.ModuleDict({"net": net, "projection": projection.to(runtime.device)}),
             settings,
