@@ -1,17 +1,17 @@
-"""Delimited text (CSV, TSV, semicolons): records in, and the same text with some cells changed out."""
+"""Delimited text (CSV, TSV, semicolons): records in and out, and the same text with some cells changed."""
 
 from __future__ import annotations
 
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from noisyclean.errors import DataError
 
-__all__ = ["Layout", "find_layout", "read_records", "replace_cells"]
+__all__ = ["Layout", "find_layout", "read_records", "replace_cells", "write_records"]
 
 DELIMITERS = (",", ";", "\t", "|")
 SNIFFED_CHARACTERS = 65_536
@@ -61,6 +61,13 @@ def read_records(text: str, layout: Layout, path: Path) -> list[list[str]]:
         raise DataError(f"{path}: line {reader.line_num}: {error}", hint=HINT) from error
 
 
+def write_records(records: Iterable[Iterable[object]], delimiter: str = ",") -> str:
+    """Records as text with one newline style, so that equal tables are equal files."""
+    text = _Lines()
+    csv.writer(text, delimiter=delimiter, lineterminator=_Lines.END).writerows(records)
+    return "".join(text.lines)
+
+
 def replace_cells(text: str, layout: Layout, changes: Mapping[int, Mapping[int, str]]) -> str:
     """The same text with some cells changed; all other characters stay as they are, quotes and line ends too.
 
@@ -73,6 +80,18 @@ def replace_cells(text: str, layout: Layout, changes: Mapping[int, Mapping[int, 
     for row, raw in enumerate(_raw_records(text, layout), start=1 - layout.num_leading):
         parts.append(_with_cells(raw, layout.delimiter, changes[row]) if row in changes else raw)
     return "".join(parts)
+
+
+class _Lines:
+    """Takes records from the csv module, which quotes only those line ends that it writes itself, and ends them."""
+
+    END = "\r\n"
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, record: str) -> None:
+        self.lines.append(record.removesuffix(self.END) + "\n")
 
 
 def _lines(text: str) -> Iterator[str]:

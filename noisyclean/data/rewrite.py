@@ -8,7 +8,7 @@ from pathlib import Path
 
 from noisyclean.base.files import atomic_path
 from noisyclean.data.columns import Columns, clean_labels
-from noisyclean.data.delimited import replace_cells
+from noisyclean.data.delimited import replace_cells, write_records
 from noisyclean.data.encodings import Encoding, decode_text
 from noisyclean.data.spelling import with_slashes
 from noisyclean.data.tables import TextTable
@@ -86,7 +86,8 @@ def _write_as_csv(table: TextTable, changes: Changes, out: Path) -> None:
     for row, cells in changes.items():
         for column, cell in cells.items():
             frame.iat[place_of[row], column] = cell
-    text = frame.to_csv(index=False, lineterminator="\n", sep="\t" if out.suffix.lower() == ".tsv" else ",")
+    records = [frame.columns, *frame.itertuples(index=False, name=None)]
+    text = write_records(records, "\t" if out.suffix.lower() == ".tsv" else ",")
     _write_bytes(text, Encoding("utf-8"), out)
 
 

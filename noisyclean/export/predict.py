@@ -21,6 +21,7 @@ from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import Runtime
 from noisyclean.data.augment import FixedView
 from noisyclean.data.batches import load_pixels
+from noisyclean.data.delimited import write_records
 from noisyclean.data.paths import Located
 from noisyclean.data.stream import DecodedBlock, decode_in_blocks
 from noisyclean.engine.inference import log_probabilities
@@ -68,7 +69,7 @@ def predict_to_csv(
             p_BC = log_probabilities(net, pixels, (FixedView(),), runtime).exp().cpu().numpy()
             first = len(done) + block.start
             rows = _rows(bundle, paths[first : first + len(p_BC)], block, p_BC)
-            journal.write(_as_csv(rows))
+            journal.write(write_records(rows))
             journal.flush()
             meter.advance(len(rows))
     return Predicted(len(done), _finish(part, out))
@@ -102,7 +103,7 @@ def _continue(part: Path, mark: str) -> list[list[str]]:
     path = part / "rows.csv"
     content = path.read_bytes() if path.exists() else b""
     rows = _complete_rows(content.decode("utf-8", errors="ignore"))
-    write_text(path, _as_csv(rows))
+    write_text(path, write_records(rows))
     return rows
 
 
@@ -118,20 +119,14 @@ def _finish(part: Path, out: Path) -> list[tuple[str, str]]:
     """Put the table in its place; returns what could not be read."""
     bad: list[tuple[str, str]] = []
     with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as target:
-        target.write(_as_csv([list(COLUMNS)]))
+        target.write(write_records([list(COLUMNS)]))
         with (part / "rows.csv").open(encoding="utf-8", newline="") as source:
             for *row, reason in csv.reader(source):
-                target.write(_as_csv([row]))
+                target.write(write_records([row]))
                 if reason:
                     bad.append((row[0], reason))
     shutil.rmtree(part)
     return bad
-
-
-def _as_csv(rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def _text(probability: float) -> str:

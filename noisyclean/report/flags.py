@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from noisyclean.data.delimited import write_records
 from noisyclean.data.shielding import neutralise
 from noisyclean.types import CONFLICT, BoolArray, FloatArray, IntArray, LabelTable, SampleStats, StrArray
 
@@ -76,9 +77,9 @@ def flagged_rows(stats: SampleStats) -> IntArray:
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """As CSV text with one newline style, so that equal tables are equal files."""
-    text: str = frame.to_csv(index=False, lineterminator="\n")
-    return text
+    """As CSV text; what is missing is an empty cell."""
+    cells = frame.astype(object).where(frame.notna(), "")
+    return write_records([frame.columns, *cells.itertuples(index=False, name=None)])
 
 
 def _exact(values: FloatArray) -> StrArray:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 
 import numpy as np
@@ -125,7 +126,19 @@ def test_shielding_can_be_undone(cell: str) -> None:
     assert restore(str(neutralise(cell))) == cell
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")), min_size=1, max_size=8))
+def test_a_line_end_in_a_carried_cell_tears_no_row() -> None:
+    text = to_csv(flag_table(make_table({"note": ["one\rtwo", "", "three\r\nfour\n", ""]}), make_stats()))
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert [row[rows[0].index("note")] for row in rows[1:]] == ["three\r\nfour\n", "one\rtwo", ""]
+    assert text.count("\n") == 4 + 2
+
+
+def test_what_is_missing_is_an_empty_cell() -> None:
+    frame = pd.DataFrame({"number": [1, 2], "share": [0.25, np.nan], "text": [None, "a"]})
+    assert to_csv(frame) == frame.to_csv(index=False, lineterminator="\n")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=1, max_size=8))
 def test_any_text_survives_the_round_trip(cells: list[str]) -> None:
     text = to_csv(pd.DataFrame({"cell": cells, "other": "x"}))
     back = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
