@@ -55,7 +55,7 @@ class _Position:
     epoch: int = 0
     step: int = 0
     recent: dict[str, Tensor] = field(default_factory=dict)
-    """What the last step told."""
+    """The newest figure of each name that the epoch's steps told: of several nets each tells its own."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -93,7 +93,7 @@ def fit(
             if at.step == 0:
                 task.begin_epoch(at.epoch)
             for step in range(at.step, task.num_steps(at.epoch)):
-                at.recent = {name: value.detach() for name, value in task.step(at.epoch, step).items()}
+                at.recent |= {name: value.detach().clone() for name, value in task.step(at.epoch, step).items()}
                 at.step = step + 1
                 meter.advance()
                 if at.step % STEPS_BETWEEN_CHECKS == 0:

@@ -96,6 +96,23 @@ def test_a_loss_that_is_not_finite_stops_with_advice() -> None:
     assert "learning rate" in caught.value.hint
 
 
+class TwoNets(Walk):
+    """First one net's steps, then the other's, which are told over the same memory."""
+
+    told = torch.zeros(())
+
+    def step(self, epoch: int, step: int) -> Mapping[str, Tensor]:
+        loss = super().step(epoch, step)["loss"]
+        return {f"loss {1 + step // 2}": self.told.copy_(loss)}
+
+
+def test_the_last_loss_of_every_net_is_recorded_and_must_be_finite() -> None:
+    history = run(TwoNets(), None)
+    assert history[0] == {"loss 1": 1.0, "loss 2": 4.25, "epoch": 0.0}
+    with pytest.raises(NoisycleanError, match="loss 1 became nan in epoch 1"):
+        run(TwoNets(nan_at=1), None)
+
+
 def test_a_bad_state_is_never_saved(tmp_path: Path) -> None:
     with pytest.raises(NoisycleanError):
         run(Walk(nan_at=0), tmp_path / "c.pt")
