@@ -63,7 +63,7 @@ def flag_table(table: LabelTable, stats: SampleStats) -> pd.DataFrame:
     )
     carried = table.carried.iloc[rows].reset_index(drop=True)
     taken = {*frame.columns, *VERDICT_COLUMNS}
-    carried.columns = pd.Index([f"{name} (input)" if name in taken else name for name in carried.columns])
+    carried.columns = pd.Index([f"{name} (input)" if name in taken else neutralise(name) for name in carried.columns])
     frame = pd.concat([frame, carried], axis=1)
     for name in VERDICT_COLUMNS:
         frame[name] = ""

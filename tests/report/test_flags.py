@@ -133,6 +133,12 @@ def test_a_line_end_in_a_carried_cell_tears_no_row() -> None:
     assert text.count("\n") == 4 + 2
 
 
+def test_names_of_carried_columns_are_shielded() -> None:
+    frame = flag_table(make_table({"=HYPERLINK(0)": ["1", "2", "3", "4"], "-1": ["5", "6", "7", "8"]}), make_stats())
+    assert list(frame.columns[9:11]) == ["'=HYPERLINK(0)", "-1"]
+    assert frame["'=HYPERLINK(0)"].tolist() == ["3", "1", "4"]
+
+
 def test_what_is_missing_is_an_empty_cell() -> None:
     frame = pd.DataFrame({"number": [1, 2], "share": [0.25, np.nan], "text": [None, "a"]})
     assert to_csv(frame) == frame.to_csv(index=False, lineterminator="\n")
