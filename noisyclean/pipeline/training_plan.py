@@ -35,7 +35,7 @@ PAPER_SIMCLR = {
     "epochs": 1000,
     "batch": 1024,
     "num_views": 2,
-    "optimizer": "sgd",
+    "optimizer": "plain-sgd",
     "lr": 0.5,
     "weight_decay": 1e-4,
     "temperature": 0.5,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from noisyclean.pipeline.training_plan import PAPER_SIMCLR
 from noisyclean.robust.method import Facts, methods
 
 SGD = {"weight_decay": 5e-4, "optimizer": "plain-sgd"}
@@ -81,3 +82,16 @@ def test_paper_has_the_published_figures(
     facts = Facts(num_images=50_000, num_classes=num_classes, passes=600, batch=128, is_pretrained=is_pretrained)
     settings, _ = methods.get(method).plan("paper", facts)
     assert {name: getattr(settings, name) for name in published} == published
+
+
+def test_c2ds_pre_training_has_the_published_figures() -> None:
+    assert PAPER_SIMCLR == {
+        "epochs": 1000,
+        "batch": 1024,
+        "num_views": 2,
+        "optimizer": "plain-sgd",
+        "lr": 0.5,
+        "weight_decay": 1e-4,
+        "temperature": 0.5,
+        "warmup_epochs": 10.0,
+    }
