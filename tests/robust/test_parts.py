@@ -15,7 +15,7 @@ from noisyclean.data.augment import Augmentation
 from noisyclean.engine.descent import Figures
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.robust.co_division import CoDivision, loss_divider
-from noisyclean.robust.judging import judge_and_embed
+from noisyclean.robust.judging import Recorder, judge_and_embed
 from noisyclean.robust.method import methods
 from noisyclean.robust.methods.moit import Moit
 from noisyclean.robust.neighbourhood import ask_neighbours, vote_of_neighbours
@@ -234,6 +234,15 @@ def test_moits_views_keep_the_share_of_the_area_that_is_asked_for() -> None:
     moit = make_small(methods.get("moit"), plain)
     assert isinstance(moit, Moit)
     assert moit.views == Augmentation()
+
+
+def test_moit_plus_records_the_training_that_it_adds_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[nn.Module] = []
+    monkeypatch.setattr(Recorder, "record", lambda _, nets: recorded.extend(nets))
+    method = make_small(methods.get("moit-plus"), make_data())
+    run(method)
+    assert recorded
+    assert all(net is method.predictor() for net in recorded)
 
 
 def test_strong_views_are_taken_unasked_where_nothing_is_required() -> None:

@@ -161,6 +161,10 @@ class Moit:
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
         """Record every image, in the epochs chosen for it."""
         self._recorder.after_epoch(epoch, self.nets())
+        return self.figures()
+
+    def figures(self) -> Mapping[str, float]:
+        """The share of labels that are believed, once the neighbours were asked."""
         if self.neighbourhood is None:
             return {}
         return {"believed": float(self.neighbourhood.is_believed_N[self.data.train_T].float().mean())}

@@ -120,9 +120,9 @@ class MoitPlus:
         )
 
     def end_epoch(self, epoch: int) -> Mapping[str, float]:
-        """MOIT's own; then record every image, in the epochs chosen for it."""
+        """MOIT's own figures; then record every image, in the epochs chosen for it."""
         if self.tuned is None:
-            return self.moit.end_epoch(epoch)
+            return self.moit.figures()
         self._recorder.after_epoch(epoch - self.settings.epochs, self.nets())
         return {"believed": len(self.row_R) / len(self.data.train_T)}
 
