@@ -23,8 +23,9 @@ from noisyclean.types import FloatArray
 
 __all__ = ["CoDivision", "loss_divider", "wrong_log_odds"]
 
-SMALLEST_P = 1e-4
-"""Where neighbours vote too: they are few, and none of them for a class does not make it impossible."""
+SMALLEST_MASS = 1e-3
+"""Of all classes together, where neighbours vote too: they are few, and none of them for a class does not make it
+impossible."""
 
 MOST_VOTERS = 100_000
 """Of more images the exact neighbours, N x N similarities at each division, would cost more than the training."""
@@ -107,7 +108,7 @@ class CoDivision:
         log_p_NC, h_ND = judge_and_embed(net, self.data, self.runtime)
         vote_TC = vote_of_neighbours(h_ND[self.data.train_T], self.data)
         mixed_TC = torch.lerp(log_p_NC[self.data.train_T].exp(), vote_TC, self.neighbour_share)
-        log_p_NC[self.data.train_T] = mixed_TC.clamp(min=SMALLEST_P).log()
+        log_p_NC[self.data.train_T] = mixed_TC.clamp(min=SMALLEST_MASS / self.data.num_classes).log()
         return log_p_NC
 
     @property

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from noisyclean.data.augment import Augmentation
 from noisyclean.engine.descent import Figures
+from noisyclean.nn.compact import CompactNet
 from noisyclean.ops.mixmatch import interpolated_targets
 from noisyclean.robust.co_division import CoDivision, loss_divider
 from noisyclean.robust.judging import Recorder, judge_and_embed
@@ -109,7 +110,18 @@ def test_an_opinion_is_the_nets_own_and_the_neighbours_by_their_shares(share: fl
     expected = log_p.exp()
     vote = vote_of_neighbours(h[data.train_T], data)
     expected[data.train_T] = (1 - share) * expected[data.train_T] + share * vote
-    assert torch.allclose(beliefs.guess_NC, expected.clamp(min=1e-4), atol=1e-5)
+    assert torch.allclose(beliefs.guess_NC, expected.clamp(min=1e-3 / 3), atol=1e-5)
+
+
+def test_what_is_added_to_opinions_is_little_however_many_classes_there_are() -> None:
+    data = dataclasses.replace(make_data(60, num_held_out=0), num_classes=1000)
+    net = CompactNet(num_classes=1000, widths=(8, 8, 16), stem_width=8)
+    divider = loss_divider(data, threshold=0.5, class_floor=0.0, cap_quantile=1.0, seed=0)
+    beliefs = CoDivision(data, divider, num_nets=1, follows_prior=False, neighbour_share=1.0, runtime=runtime())
+    beliefs.update(0, [net])
+    mass_N = beliefs.guess_NC.sum(dim=1)
+    assert mass_N.min() > 1
+    assert mass_N.max() < 1.001
 
 
 def test_rows_that_do_not_vote_change_nothing() -> None:
