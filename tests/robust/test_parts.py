@@ -19,7 +19,7 @@ from noisyclean.robust.co_division import CoDivision, loss_divider
 from noisyclean.robust.judging import Recorder, judge_and_embed
 from noisyclean.robust.method import methods
 from noisyclean.robust.methods.moit import Moit
-from noisyclean.robust.neighbourhood import ask_neighbours, vote_of_neighbours
+from noisyclean.robust.neighbourhood import Neighbourhood, ask_neighbours, vote_of_neighbours
 from noisyclean.robust.sampling import repeated_rows
 from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
@@ -255,6 +255,21 @@ def test_moit_plus_records_the_training_that_it_adds_and_no_other(monkeypatch: p
     run(method)
     assert recorded
     assert all(net is method.predictor() for net in recorded)
+
+
+def test_moit_plus_trains_on_all_labels_where_none_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, ask = make_data(), Moit.ask
+
+    def doubt_all(moit: Moit, rows_R: Tensor) -> Neighbourhood:
+        asked = ask(moit, rows_R)
+        return dataclasses.replace(asked, is_believed_N=torch.zeros_like(asked.is_believed_N))
+
+    monkeypatch.setattr(Moit, "ask", doubt_all)
+    method, other = (make_small(methods.get("moit-plus"), data, balance="none") for _ in range(2))
+    assert run(method)[-1]["believed"] == 1
+    assert method.notes == ["epoch 5: 0 labels are believed, so all are trained on"]
+    other.load_state_dict(method.state_dict())
+    assert other.notes == method.notes
 
 
 def test_strong_views_are_taken_unasked_where_nothing_is_required() -> None:

@@ -31,6 +31,9 @@ from noisyclean.types import Evidence
 
 __all__ = ["MoitPlus", "MoitPlusSettings"]
 
+FEWEST_BELIEVED = 2
+"""Images that a batch needs for its statistics."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MoitPlusSettings(MoitSettings):
@@ -100,8 +103,7 @@ class MoitPlus:
         if epoch < self.settings.epochs:
             self.moit.begin_epoch(epoch)
         elif epoch == self.settings.epochs:
-            believed_N = self.moit.ask(self.data.train_T).is_believed_N
-            self.row_R = self.data.train_T[believed_N[self.data.train_T]]
+            self.row_R = self._believed_rows(epoch)
             self.tuned = self._with_new_classifier()
 
     def step(self, epoch: int, step: int) -> Figures:
@@ -139,11 +141,12 @@ class MoitPlus:
         return self._recorder.evidence(self.nets(), neighbour_disagreement_N=self.moit.disagreement_of_all())
 
     def state_dict(self) -> dict[str, Any]:
-        """MOIT's state, and the training after it."""
+        """MOIT's state, and that of the training after it."""
         return {
             "moit": self.moit.state_dict(),
             "tuned": None if self.tuned is None else self.tuned.state_dict(),
             "row_R": self.row_R,
+            "notes": self.notes,
             "recorder": self._recorder.state_dict(),
         }
 
@@ -151,6 +154,7 @@ class MoitPlus:
         """Continue from a saved state."""
         self.moit.load_state_dict(state["moit"])
         self.row_R = state["row_R"].to(self.runtime.device)
+        self.notes = list(state["notes"])
         if state["tuned"] is not None:
             self.tuned = self._with_new_classifier()
             self.tuned.load_state_dict(state["tuned"])
@@ -169,6 +173,14 @@ class MoitPlus:
         x_BIHW = self.data.pixels.random(x_BHWI, self.data.weak, draw)
         x_BIHW, target_BC = random_mixup(x_BIHW, target_BC, alpha=self.settings.plus_mixup_alpha, generator=draw)
         return {"loss": soft_cross_entropy(tuned.logits(x_BIHW), target_BC).mean()}
+
+    def _believed_rows(self, epoch: int) -> Tensor:
+        """Rows whose labels MOIT believes; all where these are too few to train on."""
+        row_R = self.data.train_T[self.moit.ask(self.data.train_T).is_believed_N[self.data.train_T]]
+        if len(row_R) >= FEWEST_BELIEVED:
+            return row_R
+        self.notes.append(f"epoch {epoch + 1}: {len(row_R)} labels are believed, so all are trained on")
+        return self.data.train_T
 
     def _with_new_classifier(self) -> Student:
         """A copy of MOIT's net whose classifier starts anew, under its own optimiser."""
