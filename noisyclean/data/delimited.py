@@ -29,10 +29,10 @@ class Layout:
 
 def find_layout(text: str) -> Layout:
     """The separator that cuts the first records into most equal pieces; a ``sep=`` line says it outright."""
-    first = text[:7].rstrip("\r\n")
+    sample = text[:SNIFFED_CHARACTERS]
+    first = next(_lines(sample), "").rstrip("\r\n")
     if first.lower().startswith("sep=") and len(first) == 5:
         return Layout(first[4], 1)
-    sample = text[:SNIFFED_CHARACTERS]
 
     def fitness(delimiter: str) -> tuple[bool, float, int]:
         widths: list[int] = []
