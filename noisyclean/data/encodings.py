@@ -49,7 +49,7 @@ def decode_text(raw: bytes, path: Path, asked: str | None = None) -> tuple[str, 
         UsageError: There is no encoding of the name asked for.
     """
     mark = next((mark for mark in MARKS if raw.startswith(mark)), b"")
-    candidates = [_known(asked)] if asked is not None else _guesses(raw, mark)
+    candidates = [_known(asked, mark)] if asked is not None else _guesses(raw, mark)
     for codec in candidates:
         own_mark = mark if codec == MARKS.get(mark) else b""
         try:
@@ -65,14 +65,16 @@ def decode_text(raw: bytes, path: Path, asked: str | None = None) -> tuple[str, 
     )
 
 
-def _known(name: str) -> str:
+def _known(name: str, mark: bytes) -> str:
+    """The codec of this name; which UTF-16 is meant is for the mark to say."""
     try:
         codec = codecs.lookup(name).name
     except LookupError as error:
         raise UsageError(
             f"--encoding {name}: there is no such encoding", hint="Try utf-8, utf-16, cp1252 or latin-1."
         ) from error
-    return {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(codec, codec)
+    marked = MARKS.get(mark, "utf-16-le")
+    return {"utf-8-sig": "utf-8", "utf-16": marked if marked.startswith("utf-16") else "utf-16-le"}.get(codec, codec)
 
 
 def _guesses(raw: bytes, mark: bytes) -> list[str]:
