@@ -16,7 +16,7 @@ from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import StrArray
 
-__all__ = ["IMAGE_NAMES", "Columns", "choose_columns", "clean_labels", "image_column_of"]
+__all__ = ["IMAGE_NAMES", "Columns", "choose_columns", "clean_labels", "first_match", "image_column_of"]
 
 IMAGE_NAMES = ("image_path", "path", "file_name", "filename", "image")
 LABEL_NAMES = ("label", "class", "target")
@@ -81,8 +81,8 @@ def choose_columns(
         label=labels[0],
         more_labels=labels[1:],
         group=_named(table, group, "--group-column"),
-        split=_named(table, split, "--split-column") or _first_match(table.frame, ("split",)),
-        annotator=_named(table, annotator, "--annotator-column") or _first_match(table.frame, ANNOTATOR_NAMES),
+        split=_named(table, split, "--split-column") or first_match(table.frame, ("split",)),
+        annotator=_named(table, annotator, "--annotator-column") or first_match(table.frame, ANNOTATOR_NAMES),
     )
 
 
@@ -105,19 +105,27 @@ def clean_labels(cells: pd.Series) -> StrArray:
 
 def has_columns(table: TextTable, names: str) -> bool:
     """Whether a table has the column of this name, or all of several separated by commas; case does not matter."""
-    return all(_first_match(table.frame, (name,)) is not None for name in names.split(",")) or (
-        _first_match(table.frame, (names,)) is not None
+    return all(first_match(table.frame, (name,)) is not None for name in names.split(",")) or (
+        first_match(table.frame, (names,)) is not None
     )
 
 
+def first_match(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
+    """The column of the first of some names that is there: the one spelled just so, else in any case."""
+    columns = [str(column) for column in frame.columns]
+    column_of = {column.strip().casefold(): column for column in reversed(columns)} | {name: name for name in columns}
+    spellings = (spelling for name in names for spelling in (name, name.strip().casefold()))
+    return next((column_of[spelling] for spelling in spellings if spelling in column_of), None)
+
+
 def _path_column(table: TextTable, asked: str | None) -> str | None:
-    return _named(table, asked, "--image-column") or _first_match(table.frame, IMAGE_NAMES)
+    return _named(table, asked, "--image-column") or first_match(table.frame, IMAGE_NAMES)
 
 
 def _named(table: TextTable, name: str | None, option: str) -> str | None:
     if name is None:
         return None
-    match = _first_match(table.frame, (name,))
+    match = first_match(table.frame, (name,))
     if match is None:
         raise UsageError(
             f"{option} {name}: {table.path} has no such column",
@@ -129,13 +137,13 @@ def _named(table: TextTable, name: str | None, option: str) -> str | None:
 def _named_labels(table: TextTable, names: str | None) -> tuple[str, ...]:
     if names is None:
         return ()
-    if "," not in names or _first_match(table.frame, (names,)) is not None:
+    if "," not in names or first_match(table.frame, (names,)) is not None:
         return (_named(table, names, "--label-column") or "",)
     return tuple(_named(table, name, "--label-column") or "" for name in names.split(","))
 
 
 def _usual_labels(table: TextTable) -> tuple[str, ...]:
-    usual = _first_match(table.frame, LABEL_NAMES)
+    usual = first_match(table.frame, LABEL_NAMES)
     if usual is not None:
         return (usual,)
     wide = tuple(name for name in table.frame.columns if WIDE_NAME.fullmatch(name))
@@ -179,11 +187,6 @@ def _header_for(row: list[str], delimiter: str) -> str:
     label = next((place for place in reversed(range(len(row))) if place != path), None)
     names = {path: "path", label: "label"}
     return delimiter.join(names.get(place, f"column {place + 1}") for place in range(len(row)))
-
-
-def _first_match(frame: pd.DataFrame, names: tuple[str, ...]) -> str | None:
-    by_folded = {str(column).strip().casefold(): str(column) for column in reversed(frame.columns)}
-    return next((by_folded[name.strip().casefold()] for name in names if name.strip().casefold() in by_folded), None)
 
 
 def _preview(frame: pd.DataFrame) -> str:

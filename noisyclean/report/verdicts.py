@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from noisyclean.data.columns import IMAGE_NAMES
+from noisyclean.data.columns import IMAGE_NAMES, first_match
 from noisyclean.data.shielding import restore
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError
@@ -179,15 +179,17 @@ def _understand(
 
 
 def _rows(table: TextTable) -> Iterable[_Row]:
-    path = _column(table, *IMAGE_NAMES)
-    verdict = _column(table, "verdict")
+    path = first_match(table.frame, IMAGE_NAMES)
+    verdict = first_match(table.frame, ("verdict",))
     if path is None or verdict is None:
         missing = "verdict" if path is not None else "image_path"
         raise DataError(
             f"{table.path}: has no column {missing} among {', '.join(table.frame.columns)}",
             hint="Verdicts are rows of flagged.csv, or the file that report.html downloads.",
         )
-    others = [_column(table, name) for name in ("reviewed_label", "given_label", "suggested_label", "comment")]
+    others = [
+        first_match(table.frame, (name,)) for name in ("reviewed_label", "given_label", "suggested_label", "comment")
+    ]
     blank = pd.Series([""] * len(table.frame), dtype=object)
     columns = [table.frame[path], table.frame[verdict]] + [
         blank if name is None else table.frame[name] for name in others
@@ -196,11 +198,6 @@ def _rows(table: TextTable) -> Iterable[_Row]:
         _Row(cells[0], cells[1].strip(), _clean(cells[2]), _clean(cells[3]), _clean(cells[4]), restore(cells[5]))
         for cells in zip(*columns, strict=True)
     )
-
-
-def _column(table: TextTable, *names: str) -> str | None:
-    known = {str(name).strip().casefold(): str(name) for name in reversed(table.frame.columns)}
-    return next((known[name] for name in names if name in known), None)
 
 
 def _clean(cell: str) -> str:
