@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import stat
 from collections import Counter
@@ -194,14 +195,17 @@ def _without_empty_end(header: list[str], body: list[list[str]]) -> list[str]:
 
 def _unique_names(header: list[str]) -> tuple[list[str], list[str]]:
     """Column names made different; nameless ones get their number."""
-    taken: Counter[str] = Counter()
-    unique: list[str] = []
-    for position, cell in enumerate(header, start=1):
-        name = cell.strip() or f"column {position}"
-        taken[name] += 1
-        unique.append(name if taken[name] == 1 else f"{name} ({taken[name]})")
-    doubled = [name for name, count in taken.items() if count > 1]
-    return unique, [f"column {name!r} is there more than once: the first is used" for name in doubled]
+    names = [cell.strip() or f"column {position}" for position, cell in enumerate(header, start=1)]
+    taken = set(names)
+    unique: dict[str, None] = {}
+    for name in names:
+        free = name
+        if name in unique:
+            free = next(other for number in itertools.count(2) if (other := f"{name} ({number})") not in taken)
+            taken.add(free)
+        unique[free] = None
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    return list(unique), [f"column {name!r} is there more than once: the first is used" for name in doubled]
 
 
 def _no_rows() -> IntArray:
