@@ -116,6 +116,7 @@ def _fill_block(
     places: dict[int, Place] = {}
     num_decoded = 0
     for row, file in zip(rows, files, strict=True):
+        stamp = _stamp(file)
         place = known.by_file(file)
         failure = ""
         if place is None:
@@ -123,7 +124,7 @@ def _fill_block(
             num_decoded += place.store < 0
         if place.store >= 0:
             places[row] = place
-        _note_down(block, file, place, failure)
+        _note_down(block, file, stamp, place, failure)
     if places:
         images[list(places)] = known.pixels(list(places.values()))
     return block, num_decoded
@@ -149,11 +150,15 @@ def _read(
     return Place(-1, row, content, decoded.width_px, decoded.height_px, decoded.note), ""
 
 
-def _note_down(block: Block, file: str, place: Place, failure: str) -> None:
-    stamp = [0, 0]
+def _stamp(file: str) -> list[int]:
+    """Size and time of change, taken before the file is read: one that is replaced meanwhile is read again later."""
     with suppress(OSError):
         status = Path(file).stat()
-        stamp = [status.st_size, status.st_mtime_ns]
+        return [status.st_size, status.st_mtime_ns]
+    return [0, 0]
+
+
+def _note_down(block: Block, file: str, stamp: list[int], place: Place, failure: str) -> None:
     block.content.append(place.content)
     block.width.append(place.width)
     block.height.append(place.height)

@@ -12,6 +12,7 @@ from noisyclean.base.log import Silent
 from noisyclean.data import store as store_module
 from noisyclean.data.decode import PixelMapping, read_content
 from noisyclean.data.journal import JOURNAL
+from noisyclean.data.known import KnownImages
 from noisyclean.data.store import build_store, open_store
 from noisyclean.errors import EnvironmentProblem
 from tests.conftest import Shapes
@@ -92,3 +93,21 @@ def test_decoding_threads_leave_the_filters_of_warnings_alone(shapes: Shapes, tm
     before = list(warnings.filters)
     build_store(tmp_path / "store", files_of(shapes), MAPPING, threads=4, reporter=Silent())
     assert warnings.filters == before
+
+
+def test_a_file_replaced_while_it_is_read_is_read_again_later(
+    shapes: Shapes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = files_of(shapes)[:3]
+
+    def replaced_behind(file: Path) -> bytes:
+        content = read_content(file)
+        if file.name == "001.png":
+            file.write_bytes((shapes.images / "010.png").read_bytes() + b"more")
+        return content
+
+    with monkeypatch.context() as patch:
+        patch.setattr("noisyclean.data.store.read_content", replaced_behind)
+        build_store(tmp_path / "old", files, MAPPING, threads=1, reporter=Silent())
+    known = KnownImages([tmp_path / "old"], MAPPING)
+    assert [known.by_file(file) is None for file in files] == [False, True, False]
