@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from noisyclean.base.files import atomic_path
 from noisyclean.data.columns import Columns, clean_labels
 from noisyclean.data.delimited import replace_cells, write_records
@@ -26,7 +28,7 @@ def label_changes(
     """Which cells of a table must change so that images get new labels.
 
     All rows of an image get its new label, and all its label columns where each annotator has one; cells that hold it
-    already stay as they are.
+    already stay as they are, and those of annotators who did not vote stay empty.
 
     Args:
         table: The table.
@@ -40,11 +42,12 @@ def label_changes(
     names = list(table.frame.columns)
     keys = [_key(path) for path in table.frame[columns.image]]
     changes: Changes = {}
-    for column in columns.labels:
-        labels = clean_labels(table.frame[column])
-        for row, key, label in zip(table.row_N.tolist(), keys, labels, strict=True):
+    labels_of = {column: clean_labels(table.frame[column]) for column in columns.labels}
+    voted_N = np.any([labels != "" for labels in labels_of.values()], axis=0)
+    for column, labels in labels_of.items():
+        for row, key, label, voted in zip(table.row_N.tolist(), keys, labels, voted_N, strict=True):
             new = by_file.get(key, label)
-            if new != label and not (has_votes and key in confirmed):
+            if new != label and (label or not voted) and not (has_votes and key in confirmed):
                 changes.setdefault(row, {})[names.index(column)] = new
     return changes
 
@@ -86,8 +89,8 @@ def _write_as_csv(table: TextTable, changes: Changes, out: Path) -> None:
     for row, cells in changes.items():
         for column, cell in cells.items():
             frame.iat[place_of[row], column] = cell
-    records = [frame.columns, *frame.itertuples(index=False, name=None)]
-    text = write_records(records, "\t" if out.suffix.lower() == ".tsv" else ",")
+    delimiter = "\t" if out.suffix.lower() == ".tsv" else ","
+    text = write_records([frame.columns, *frame.itertuples(index=False, name=None)], delimiter)
     _write_bytes(text, Encoding("utf-8"), out)
 
 
