@@ -57,10 +57,12 @@ def write_relabelled(table: TextTable, changes: Changes, out: Path) -> None:
 
     Raises:
         DataError: A new label cannot be written in the table's encoding or type.
-        UsageError: ``out`` is of another kind than the table.
+        UsageError: ``out`` is of another kind than the table, or one that cannot hold it.
     """
     kind = _wanted_kind(table, out)
     if kind != table.kind or kind == "folders":
+        if table.kind == "parquet":
+            _refuse_nested(table, out)
         _write_as_csv(table, changes, out)
         return
     if kind == "text":
@@ -70,7 +72,7 @@ def write_relabelled(table: TextTable, changes: Changes, out: Path) -> None:
     from noisyclean.data.sheets import replace_sheet_cells
 
     with atomic_path(out) as temporary:
-        replace_sheet_cells(table.path, kind, temporary, changes)
+        replace_sheet_cells(table.path, kind, temporary, changes, keep_macros=out.suffix.lower() == ".xlsm")
 
 
 def _wanted_kind(table: TextTable, out: Path) -> str:
@@ -81,6 +83,16 @@ def _wanted_kind(table: TextTable, out: Path) -> str:
             f"--out {out}: the table it comes from is {table.kind}, not {kind}", hint="Name a .csv file for --out."
         )
     return kind
+
+
+def _refuse_nested(table: TextTable, out: Path) -> None:
+    from noisyclean.data.sheets import nested_columns
+
+    for name, kind in nested_columns(table.path).items():
+        raise UsageError(
+            f"--out {out}: CSV cannot hold column {name!r} of {table.path}, which is {kind}",
+            hint="Name a .parquet file for --out.",
+        )
 
 
 def _write_as_csv(table: TextTable, changes: Changes, out: Path) -> None:

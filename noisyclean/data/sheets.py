@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from noisyclean.errors import DataError, EnvironmentProblem
+from noisyclean.errors import DataError, EnvironmentProblem, UsageError
 
-__all__ = ["read_sheet", "replace_sheet_cells"]
+__all__ = ["nested_columns", "read_sheet", "replace_sheet_cells"]
+
+MACROS = "xl/vbaProject.bin"
+"""Part of an Excel file."""
 
 
 def read_sheet(path: Path, kind: str) -> tuple[list[list[str]], list[str]]:
@@ -25,7 +28,17 @@ def read_sheet(path: Path, kind: str) -> tuple[list[list[str]], list[str]]:
         raise _missing_extra(path, kind) from error
 
 
-def replace_sheet_cells(path: Path, kind: str, target: Path, changes: Mapping[int, Mapping[int, str]]) -> None:
+def nested_columns(path: Path) -> dict[str, str]:
+    """Columns of a Parquet file whose values are no single texts or numbers, and what they are."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    return {field.name: str(field.type) for field in parquet.read_schema(path) if _is_nested(pa, field.type)}
+
+
+def replace_sheet_cells(
+    path: Path, kind: str, target: Path, changes: Mapping[int, Mapping[int, str]], *, keep_macros: bool
+) -> None:
     """Write the table at ``path`` to ``target`` with some cells changed, all else as it is.
 
     Args:
@@ -33,16 +46,18 @@ def replace_sheet_cells(path: Path, kind: str, target: Path, changes: Mapping[in
         kind: Which of both.
         target: Where to.
         changes: New cells as ``{row: {column: text}}``; row 1 is the header, column 0 the first.
+        keep_macros: Whether an xlsx file is written with its macros, as ``.xlsm`` wants it.
 
     Raises:
         DataError: A new cell does not fit its column's type.
         EnvironmentProblem: The extra is not installed.
+        UsageError: There are no macros to keep.
     """
     try:
         if kind == "parquet":
             _write_parquet(path, target, changes)
         else:
-            _write_xlsx(path, target, changes)
+            _write_xlsx(path, target, changes, keep_macros=keep_macros)
     except ImportError as error:
         raise _missing_extra(path, kind) from error
 
@@ -121,10 +136,14 @@ def _read_xlsx(path: Path) -> tuple[list[list[str]], list[str]]:
     return records, [f"sheet {sheet.title!r} is read, not {', '.join(map(repr, others))}"] if others else []
 
 
-def _write_xlsx(path: Path, target: Path, changes: Mapping[int, Mapping[int, str]]) -> None:
+def _write_xlsx(path: Path, target: Path, changes: Mapping[int, Mapping[int, str]], *, keep_macros: bool) -> None:
     import openpyxl
 
-    book = openpyxl.load_workbook(path)
+    book = openpyxl.load_workbook(path, keep_vba=keep_macros)
+    if keep_macros and MACROS not in book.vba_archive.namelist():
+        raise UsageError(
+            f"{path}: holds no macros, and .xlsm is for workbooks that do", hint="Name a .xlsx file for --out."
+        )
     sheet = book.worksheets[0]
     for row, cells in changes.items():
         for column, cell in cells.items():
