@@ -65,6 +65,7 @@ class Descent:
         if average is not None:
             suit_small_maps(average.model, runtime)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         self.optimizer = create_optimizer(optimizer, model, weight_decay=weight_decay, dtype=runtime.dtype)
         self.recordings: dict[Hashable, _Recording] = {}
         self._draw = torch.Generator(device=runtime.device)
@@ -128,7 +129,7 @@ class Descent:
         figures = figures_of(self._draw, *given)
         name, loss = next(iter(figures.items()))
         loss.backward()
-        loss = average_gradients(self.parameters, loss)
+        loss = average_gradients(self.parameters, self.buffers, loss)
         if clip_norm > 0:
             nn.utils.clip_grad_norm_(self.parameters, clip_norm)
         if isinstance(self.optimizer, Muon):

@@ -18,7 +18,7 @@ from noisyclean.engine.neighbours import nearest_neighbours
 from noisyclean.errors import UsageError
 from noisyclean.ops.contrastive import nt_xent
 
-__all__ = ["Share", "average_buffers", "average_gradients", "gather_shares", "gathered_nt_xent", "sharded_neighbours"]
+__all__ = ["Share", "average_gradients", "gather_shares", "gathered_nt_xent", "sharded_neighbours"]
 
 
 @dataclass(frozen=True)
@@ -96,33 +96,30 @@ def gathered_nt_xent(z_VBD: Tensor, *, temperature: float) -> Tensor:
     return nt_xent(gathered_VBD, temperature=temperature, rows=rows)
 
 
-def average_gradients(parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
-    """Replace every gradient by its mean over the processes, and return the mean of the losses; one message for all.
+def average_gradients(parameters: Iterable[nn.Parameter], buffers: Iterable[Tensor], loss: Tensor) -> Tensor:
+    """Replace every gradient and buffer by its mean over the processes, and return the mean of the losses.
 
-    What is not finite in one process is so in all of them then: they stop together.
+    One message for all. What is not finite in one process is so in all of them then: they stop together.
+
+    Args:
+        parameters: With or without a gradient.
+        buffers: Statistics of normalisation layers; processes that hold the same all the time can all continue from
+            what one of them saved.
+        loss: Of this process.
     """
     share = Share.current()
     if share.num == 1:
         return loss
-    parts = [loss.detach(), *(parameter.grad for parameter in parameters if parameter.grad is not None)]
+    own = [*(parameter.grad for parameter in parameters if parameter.grad is not None), *buffers]
+    parts = [loss.detach(), *own]
     flat = torch.cat([part.flatten() for part in parts])
     dist.all_reduce(flat)
     flat /= share.num
     mean_loss: Tensor
     mean_loss, *means = flat.split([part.numel() for part in parts])
-    for gradient, mean in zip(parts[1:], means, strict=True):
-        gradient.copy_(mean.view_as(gradient))
+    for tensor, mean in zip(own, means, strict=True):
+        tensor.copy_(mean.view_as(tensor))
     return mean_loss.squeeze().clone()
-
-
-@torch.no_grad()
-def average_buffers(model: nn.Module) -> None:
-    """Replace the statistics of normalisation layers by their mean over the processes."""
-    share = Share.current()
-    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
-    for buffer in buffers if share.num > 1 else ():
-        dist.all_reduce(buffer)
-        buffer /= share.num
 
 
 def gather_shares(own: Tensor, total: int) -> Tensor:

@@ -19,7 +19,7 @@ from noisyclean.config import SimCLRConfig
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
 from noisyclean.engine.descent import Descent, Figures
-from noisyclean.engine.distributed import Share, average_buffers, gathered_nt_xent
+from noisyclean.engine.distributed import Share, gathered_nt_xent
 from noisyclean.engine.inference import embed
 from noisyclean.engine.neighbours import nearest_neighbours
 from noisyclean.engine.optim import warmup_cosine
@@ -106,7 +106,6 @@ class SimCLR:
         """Check now and then that neighbours agree more often, and that there is something to tell apart."""
         if (epoch + 1) % MONITOR_EVERY and epoch + 1 < self.config.epochs:
             return {}
-        average_buffers(self.net)
         rows = torch.arange(len(self.label_N))[:: max(1, len(self.label_N) // MONITOR_ROWS)]
         z_ND = embed(self.net, self.pixels, rows, self.runtime)
         self.net.train()

@@ -22,7 +22,7 @@ from noisyclean.config import ProbeConfig
 from noisyclean.data.augment import Augmentation
 from noisyclean.data.batches import Pixels, ShuffledBatches
 from noisyclean.engine.descent import Descent, Figures
-from noisyclean.engine.distributed import Share, average_buffers, gather_shares
+from noisyclean.engine.distributed import Share, gather_shares
 from noisyclean.engine.inference import embed, evaluation_views, log_probabilities
 from noisyclean.engine.optim import one_cycle
 from noisyclean.nn.backbone import classify
@@ -156,7 +156,6 @@ class Probe:
     def _record(self) -> dict[str, Tensor]:
         """Ask the averaged net about every image; each process about its own."""
         net = self.average.model
-        average_buffers(net)
         views = evaluation_views(self.augmentation, self.pixels.size_px)
         log_p_NC = self._gather(log_probabilities(net, self.pixels, views, self.runtime, self._own_samples()))
         return opinion_on_labels(log_p_NC, self.label_N.cpu())

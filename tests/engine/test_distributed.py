@@ -21,7 +21,6 @@ from noisyclean.data.batches import load_pixels
 from noisyclean.engine.checkpoint import Checkpoint
 from noisyclean.engine.distributed import (
     Share,
-    average_buffers,
     average_gradients,
     gather_shares,
     gathered_nt_xent,
@@ -61,14 +60,14 @@ def gradient_of_two(folder: Path) -> None:
     net, part = encoder(), Share.current().of(BATCH)
     loss = gathered_nt_xent(normalize(net(views()[:, part]), dim=2), temperature=0.5)
     loss.backward()
-    mean = average_gradients(net.parameters(), loss)
+    mean = average_gradients(net.parameters(), net.buffers(), loss)
     torch.save([mean, *(parameter.grad for parameter in net.parameters())], folder / f"{dist.get_rank()}.pt")
 
 
 def statistics_of_two(folder: Path) -> None:
     norm = nn.BatchNorm1d(3)
     norm.running_mean.fill_(dist.get_rank())  # type: ignore[union-attr]
-    average_buffers(norm)
+    average_gradients((), [norm.get_buffer("running_mean")], torch.zeros(()))
     samples = Share.current().samples(NUM)
     torch.save([norm.running_mean, gather_shares(samples * 10, NUM)], folder / f"{dist.get_rank()}.pt")
 
@@ -84,7 +83,7 @@ def simclr_of_two(folder: Path) -> None:
     task = simclr()
     for step in range(2):
         task.step(0, step)
-    torch.save([parameter.detach() for parameter in task.net.parameters()], folder / f"{dist.get_rank()}.pt")
+    torch.save(list(task.net.state_dict().values()), folder / f"{dist.get_rank()}.pt")
 
 
 def broken_of_two(folder: Path) -> None:
@@ -191,8 +190,8 @@ def test_loss_and_gradient_of_two_processes_are_those_of_one(in_two: Got) -> Non
             assert torch.allclose(got, parameter.grad, atol=1e-6)
 
 
-def test_simclr_keeps_the_weights_of_two_processes_equal(in_two: Got) -> None:
-    before = [parameter.detach().clone() for parameter in simclr().net.parameters()]
+def test_simclr_keeps_weights_and_statistics_of_two_processes_equal(in_two: Got) -> None:
+    before = list(simclr().net.state_dict().values())
     first, second = in_two(simclr_of_two)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, before, strict=True))
