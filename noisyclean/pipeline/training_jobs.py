@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from noisyclean.data.ingest import IngestOptions
-from noisyclean.data.splits import VALIDATION_NAMES, choose_holdout, rows_of_split
+from noisyclean.data.splits import choose_holdout
 from noisyclean.errors import DataError
 from noisyclean.pipeline.evaluate import true_labels
 from noisyclean.pipeline.preparing import Prepared
@@ -95,8 +95,7 @@ def verified_judges(table: LabelTable, used_N: BoolArray) -> BoolArray:
 
 def baseline_job(prepared: Prepared, main: Job, plan: TrainPlan) -> Job:
     """Cross-entropy with mixup and a weight average, at the main training's budget, on the same rows."""
-    num_learnt = int((~rows_of_split(prepared.table, VALIDATION_NAMES)).sum())
-    facts = budget_facts(plan, num_learnt, prepared.table.num_classes)
+    facts = budget_facts(plan, prepared.table.num_classes)
     settings, _ = methods.get(BASELINE).plan(plan.base.preset, facts)
     return replace(main, name=BASELINE, method=BASELINE, settings=settings, truth_N=None)
 

@@ -77,10 +77,9 @@ class TrainPlan:
         )
 
 
-def budget_facts(plan: TrainPlan, num_images: int, num_classes: int) -> Facts:
+def budget_facts(plan: TrainPlan, num_classes: int) -> Facts:
     """What methods plan from, for any method at this plan's budget."""
     return Facts(
-        num_images=num_images,
         num_classes=num_classes,
         passes=plan.budget.passes,
         batch=plan.base.probe.batch,
@@ -131,7 +130,7 @@ def decide_train_plan(
         base=base, method=name, init=request.init, budget=budget, holdout=holdout, robust=None, reasons=chosen
     )
     plan = overlay(plan, {stage: own.pop(stage) for stage in ("budget", "holdout") if stage in own})
-    settings, reasons = kind.plan(request.preset, budget_facts(plan, len(table), table.num_classes))
+    settings, reasons = kind.plan(request.preset, budget_facts(plan, table.num_classes))
     num_views = pretraining_views(base, len(table)) + plan.budget.passes / 3 * len(table)
     engine, why = choose_engine(base, num_views, overrides.get("engine", {}))
     base = replace(base, engine=engine, reasons={**base.reasons, **why})

@@ -53,7 +53,7 @@ def _is_described(candidate: Candidate) -> None:
     expect(isinstance(kind.needs_truth, bool), f"needs_truth is {kind.needs_truth!r}, not True or False")
     for preset in PRESETS:
         for is_pretrained in (False, True):
-            facts = Facts(num_images=500, num_classes=30, passes=90, batch=64, is_pretrained=is_pretrained)
+            facts = Facts(num_classes=30, passes=90, batch=64, is_pretrained=is_pretrained)
             settings, reasons = kind.plan(preset, facts)
             expect(type(settings) is kind.settings_type, f"plan({preset!r}, …) gives a {type(settings).__name__}")
             expect(reasons, f"plan({preset!r}, …) gives no reasons")

@@ -63,8 +63,6 @@ class TrainingData:
 class Facts:
     """What a method plans its settings from."""
 
-    num_images: int
-    """Images trained on."""
     num_classes: int
     passes: float
     """Budget in passes over the training images: a forward pass is 1, forward and backward are 3."""

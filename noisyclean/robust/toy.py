@@ -85,15 +85,15 @@ def make_small(
 ) -> RobustMethod:
     """A method with small settings."""
     at = at or runtime()
-    settings = small_settings(kind, num_images=len(data.train_T), **changes)
+    settings = small_settings(kind, **changes)
     return kind(
         data=data, make_net=lambda index: make_net(index).to(at.device), settings=settings, runtime=at, seed=seed
     )
 
 
-def small_settings(kind: type[RobustMethod], *, num_images: int = 48, **changes: Any) -> Any:
+def small_settings(kind: type[RobustMethod], **changes: Any) -> Any:
     """Settings as ``quick`` plans them, made small; changes to those that it does not have mean nothing."""
-    facts = Facts(num_images=num_images, num_classes=3, passes=60, batch=16, is_pretrained=False)
+    facts = Facts(num_classes=3, passes=60, batch=16, is_pretrained=False)
     settings, _ = kind.plan("quick", facts)
     known = {field.name for field in dataclasses.fields(settings)}
     wanted = {key: value for key, value in (SMALL | changes).items() if key in known}

@@ -79,7 +79,7 @@ MOIT = {
 def test_paper_has_the_published_figures(
     method: str, num_classes: int, is_pretrained: bool, published: dict[str, Any]
 ) -> None:
-    facts = Facts(num_images=50_000, num_classes=num_classes, passes=600, batch=128, is_pretrained=is_pretrained)
+    facts = Facts(num_classes=num_classes, passes=600, batch=128, is_pretrained=is_pretrained)
     settings, _ = methods.get(method).plan("paper", facts)
     assert {name: getattr(settings, name) for name in published} == published
 
