@@ -140,9 +140,17 @@ def read_json(path: Path) -> Any:
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write named arrays atomically, readable without pickle; returns the path."""
+    """Write named arrays atomically, readable without pickle; returns the path.
+
+    Raises:
+        ValueError: An array is of objects, which only pickle could hold.
+    """
+    named: dict[str, Any] = dict(arrays)
+    of_objects = [name for name, array in named.items() if array.dtype.hasobject]
+    if of_objects:  # NumPy 1.26 cannot be told to refuse them
+        raise ValueError(f"{path}: {of_objects[0]} is of objects and would need pickle")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
+        np.savez(file, **named)
     return path
 
 
