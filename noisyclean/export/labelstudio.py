@@ -24,6 +24,7 @@ import pandas as pd
 from noisyclean import __version__
 from noisyclean.base.files import write_json, write_text
 from noisyclean.base.log import Reporter
+from noisyclean.base.shell import shell_line
 from noisyclean.data.shielding import neutralise
 from noisyclean.data.tables import TextTable
 from noisyclean.errors import DataError
@@ -51,7 +52,7 @@ README = """Review in Label Studio
 
 1. Start Label Studio where it can see the images, and let it serve them:
      LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true
-     LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}
+     LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={quoted_root}
      label-studio start
 2. Make a project. Settings > Labeling Interface > Code: paste config.xml.
 3. Settings > Cloud Storage > Add Source Storage > Local files, with the path
@@ -60,7 +61,7 @@ README = """Review in Label Studio
 4. Import tasks.json. Sort the tasks by p_mislabeled to begin with the worst.
 5. Choose the right class, or unsure or bad, and submit. Skipping means unsure.
 6. Export as JSON, then
-     noisyclean review {run} EXPORT.json --out labels.cleaned.csv
+     {review}
 """
 
 
@@ -81,13 +82,15 @@ def write_labelstudio(subset: Subset, out: Path, reporter: Reporter) -> dict[str
     root = subset.images.resolve().parent
     write_json(tasks, [_task(image, root) for image in subset.flagged])
     write_text(config, _interface(subset.classes))
-    write_text(readme, README.format(root=root, images=subset.images.resolve(), run=subset.run))
+    review = shell_line(["noisyclean", "review", subset.run, "EXPORT.json", "--out", "labels.cleaned.csv"])
+    images = subset.images.resolve()
+    write_text(readme, README.format(quoted_root=shell_line([root]), images=images, review=review))
     reporter.say(f"Label Studio must serve local files below {root}; {readme} says how")
     return {"num_images": len(subset.flagged)}
 
 
 def _task(image: FlaggedImage, root: Path) -> dict[str, Any]:
-    below = os.path.relpath(image.file, root).replace(os.sep, "/") if image.file else ""
+    below = os.path.relpath(os.path.realpath(image.file), root).replace(os.sep, "/") if image.file else ""
     headline = f"given {image.given_label}, suggested {image.suggested_label} ({image.p_suggested:.0%}). {image.reason}"
     suggestion = {"from_name": LABEL, "to_name": "image", "type": "choices"}
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from noisyclean.base.files import read_json, write_json
 from tests.export.conftest import NAMES, Desk
 
 Answers = list[dict[str, str]]
@@ -84,6 +86,24 @@ def test_tasks_and_interface_are_what_label_studio_imports(desk: Desk) -> None:
         assert interface.find(f".//Image[@name='{region['to_name']}']") is not None
         assert prediction["score"] == pytest.approx(float(row["p_suggested"]))
     assert str(desk.images.resolve()) in (desk.run / "labelstudio" / "README.txt").read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there, and quoting differs")
+def test_images_reached_by_a_link_and_a_run_with_a_space_in_its_name(desk: Desk) -> None:
+    link, run = desk.root / "far" / "linked", desk.run.rename(desk.root / "my run")
+    link.parent.mkdir()
+    link.symlink_to(desk.images)
+    identity = read_json(run / "run.json")
+    identity["describe"]["images"] = str(link)
+    write_json(run / "run.json", identity)
+    done = desk.cli("export", run, "--to", "labelstudio")
+    assert done.exit_code == 0, done.stderr
+    for task in json.loads((run / "labelstudio" / "tasks.json").read_text(encoding="utf-8")):
+        below = parse_qs(urlsplit(task["data"]["image"]).query)["d"][0]
+        assert ".." not in below
+        assert (desk.images.resolve().parent / below).is_file()
+    readme = (run / "labelstudio" / "README.txt").read_text(encoding="utf-8")
+    assert f"noisyclean review '{run}' EXPORT.json --out labels.cleaned.csv" in readme
 
 
 @pytest.mark.parametrize("write", [as_json, as_json_min, as_csv])
