@@ -33,14 +33,14 @@ def flagged_subset(finished: FinishedRun) -> Subset:
     scored = finished.scores.set_index("image_path", drop=False).to_dict("index")
     reasons = cells["reason"] if "reason" in cells else [""] * len(cells)
     flagged = []
-    for rank, (cell, reason) in enumerate(zip(cells["image_path"], reasons, strict=True), start=1):
+    for rank, cell, reason in zip(cells["rank"], cells["image_path"], reasons, strict=True):
         path = next((path for path in (cell, restore(cell)) if path in scored), None)
         if path is None:
             raise DataError(f"{finished.run.flagged()}: image {cell!r} is not in the run", hint=AGAIN)
         row, file = scored[path], file_of.get(path, "")
         flagged.append(
             FlaggedImage(
-                rank=rank,
+                rank=int(rank),
                 image_path=path,
                 file=file if file and Path(file).is_file() else "",
                 given_label=row["given_label"],
@@ -72,4 +72,11 @@ def _read_flagged(finished: FinishedRun) -> pd.DataFrame:
     missing = [name for name in ("image_path", "verdict", "reviewed_label", "comment") if name not in cells.columns]
     if missing:
         raise DataError(f"{path}: has no column {missing[0]}", hint=AGAIN)
-    return cells
+    return _worst_first(cells)
+
+
+def _worst_first(cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows by their ``rank``, however somebody sorted them; where some have none of their own, by their place."""
+    if "rank" not in cells or not cells["rank"].is_unique or not cells["rank"].str.fullmatch(r"\d+").all():
+        cells = cells.assign(rank=[str(place) for place in range(1, len(cells) + 1)])
+    return cells.sort_values("rank", key=lambda rank: rank.astype(int), kind="stable", ignore_index=True)

@@ -7,6 +7,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from noisyclean.data.shielding import restore
+from noisyclean.pipeline.finished import open_finished
+from noisyclean.pipeline.subset import flagged_subset
 from tests.export.conftest import Desk
 
 FORMS = ("labelstudio", "folders", "xlsx")
@@ -70,6 +73,17 @@ def test_flags_that_a_spreadsheet_rewrote(desk: Desk, form: str) -> None:
     frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     path.write_bytes(frame.iloc[::-1].to_csv(sep=";", index=False).encode("utf-16"))
     assert desk.export(form).json["num_images"] == len(frame)
+
+
+def test_flags_that_somebody_sorted_are_handed_over_worst_first(desk: Desk) -> None:
+    path, before = desk.run / "flagged.csv", [row["image_path"] for row in desk.flagged]
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    frame.sort_values("image_path").to_csv(path, index=False)
+    handed = flagged_subset(open_finished(desk.run))
+    assert [(image.rank, image.image_path) for image in handed.flagged] == list(enumerate(before, start=1))
+    assert handed.cells["image_path"].map(restore).tolist() == before
+    frame.assign(rank="").to_csv(path, index=False)
+    assert [image.rank for image in flagged_subset(open_finished(desk.run)).flagged][:2] == [1, 2]
 
 
 def test_other_words_and_unfinished_runs_are_refused(desk: Desk) -> None:
