@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -53,10 +53,15 @@ def place_in_folders(images: Sequence[Placed], target: Path) -> list[str]:
     return places
 
 
-def safe_names(names: Sequence[str]) -> dict[str, str]:
-    """A folder name for each class: what a system forbids becomes ``_``, and different classes stay different."""
+def safe_names(names: Sequence[str], *, reserved: Iterable[str] = ()) -> dict[str, str]:
+    """A folder name for each class: what a system forbids becomes ``_``, and different classes stay different.
+
+    Args:
+        names: Of the classes.
+        reserved: Folder names that no class gets.
+    """
     safe: dict[str, str] = {}
-    taken: set[str] = set()
+    taken = {name.casefold() for name in reserved}
     for name in names:
         base = FORBIDDEN.sub("_", name).strip(". ") or "_"
         base = f"_{base}" if RESERVED.fullmatch(base) else base

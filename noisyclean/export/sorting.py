@@ -36,6 +36,8 @@ SHOWN = 5
 def clear_sorting(out: Path, *, overwrite: bool) -> None:
     """Make room for :func:`write_sorting`: remove what an earlier one put there, wherever it was moved, and no more.
 
+    ``sorting.json`` stays until the next one replaces it, so that the folder is known as ours throughout.
+
     Raises:
         UsageError: ``out`` is there already and may not be replaced, or is no such folder.
     """
@@ -52,34 +54,36 @@ def clear_sorting(out: Path, *, overwrite: bool) -> None:
     for file in _files(out):
         if file.name in ours:
             file.unlink()
-    (out / LISTED).unlink()
 
 
 def write_sorting(subset: Subset, out: Path, reporter: Reporter) -> dict[str, Any]:
-    """Link every flagged image into the folder of its given label, and say in ``sorting.json`` what is what.
+    """Say in ``sorting.json`` what is what, then link every flagged image into the folder of its given label.
+
+    So a folder that a killed call left behind can be told from a stranger's.
 
     Args:
         subset: The flagged images.
         out: A new folder, or one that :func:`clear_sorting` cleared.
         reporter: Hears of images that are gone.
     """
-    names = safe_names([*ASIDE, *subset.classes])
-    for name in names.values():
-        (out / name).mkdir(parents=True, exist_ok=True)
-    digits = max(4, len(str(len(subset.flagged))))
-    files: dict[str, dict[str, str]] = {}
-    for image in subset.flagged:
-        if not image.file:
-            continue
-        name = _file_name(image, names.get(image.suggested_label, "_"), digits)
-        link_or_copy(image.file, out / names[image.given_label] / name)
-        files[name] = {"image_path": image.image_path, "given_label": image.given_label}
-    folders = {names[word]: {"verdict": verdict} for word, verdict in ASIDE.items()}
+    names = safe_names(subset.classes, reserved=ASIDE)
+    digits = max(4, len(str(subset.flagged[-1].rank))) if subset.flagged else 0
+    images = {
+        _file_name(image, names.get(image.suggested_label, "_"), digits): image
+        for image in subset.flagged
+        if image.file
+    }
+    folders = {word: {"verdict": verdict} for word, verdict in ASIDE.items()}
     folders |= {names[label]: {"label": label} for label in subset.classes}
+    files = {name: {"image_path": image.image_path, "given_label": image.given_label} for name, image in images.items()}
     write_json(out / LISTED, {"schema_version": 1, "folders": folders, "files": files})
-    if len(files) < len(subset.flagged):
-        reporter.warn(f"{len(subset.flagged) - len(files):,} images are gone since the audit and are left out")
-    return {"num_images": len(files)}
+    for folder in folders:
+        (out / folder).mkdir(exist_ok=True)
+    for name, image in images.items():
+        link_or_copy(image.file, out / names[image.given_label] / name)
+    if len(images) < len(subset.flagged):
+        reporter.warn(f"{len(subset.flagged) - len(images):,} images are gone since the audit and are left out")
+    return {"num_images": len(images)}
 
 
 def read_sorting(folder: Path) -> TextTable:

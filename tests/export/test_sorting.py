@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from noisyclean.base.files import read_json
+from noisyclean.base.log import Silent
+from noisyclean.export import sorting
+from noisyclean.pipeline.finished import open_finished
+from noisyclean.pipeline.subset import flagged_subset
 from tests.export.conftest import NAMES, Desk
 
 
@@ -121,3 +128,33 @@ def test_somebodys_work_is_not_replaced_unasked(desk: Desk) -> None:
     strange = desk.export("folders", "--out", desk.root / "other", "--overwrite")
     assert strange.exit_code == 2
     assert "is no folder to sort" in strange.stderr
+
+
+def test_a_class_that_is_called_like_a_verdict_gets_another_folder(desk: Desk) -> None:
+    subset = flagged_subset(open_finished(desk.run))
+    odd = subset.flagged[0].given_label
+    flagged = [replace(image, given_label="_keep") if image.given_label == odd else image for image in subset.flagged]
+    classes = tuple("_keep" if name == odd else name for name in subset.classes)
+    out = desk.root / "sort"
+    sorting.write_sorting(replace(subset, classes=classes, flagged=tuple(flagged)), out, Silent())
+    assert set(sorting.read_sorting(out).frame["verdict"]) == {""}
+    move(files_of(out)[flagged[0].image_path], out / "_keep")
+    table = sorting.read_sorting(out).frame.set_index("image_path")
+    assert table.loc[flagged[0].image_path, "verdict"] == "keep"
+
+
+def test_a_folder_that_a_killed_call_left_is_known_as_ours(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = desk.root / "sort"
+
+    def killed(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sorting, "link_or_copy", killed)
+        with pytest.raises(RuntimeError):
+            desk.export("folders", "--out", out)
+    refused = desk.export("folders", "--out", out)
+    assert refused.exit_code == 2
+    assert "--overwrite" in refused.stderr
+    assert desk.export("folders", "--out", out, "--overwrite").exit_code == 0
+    assert len(files_of(out)) == len(desk.flagged)
