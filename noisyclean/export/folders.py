@@ -9,11 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from noisyclean.errors import UsageError
+
 __all__ = ["Placed", "link_or_copy", "place_in_folders", "safe_names"]
 
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 """What some system does not allow in a name."""
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+MARK = ".noisyclean-partial"
+"""File in a tree that is not whole yet."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,11 @@ def place_in_folders(images: Sequence[Placed], target: Path) -> list[str]:
     """Link every image into ``target/SPLIT/CLASS/NAME``; returns the new paths below ``target``.
 
     Images of one name in one class get a number. The tree appears as a whole or not at all.
+
+    Raises:
+        UsageError: Where it grows there is something else.
     """
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = _begin_tree(target)
     names = safe_names(sorted({image.label for image in images} | {image.split for image in images if image.split}))
     taken: set[str] = set()
     places: list[str] = []
@@ -47,10 +53,23 @@ def place_in_folders(images: Sequence[Placed], target: Path) -> list[str]:
         path = partial / place
         path.parent.mkdir(parents=True, exist_ok=True)
         link_or_copy(image.file, path)
+    (partial / MARK).unlink()
     if target.exists():
         target.rmdir()
     partial.replace(target)
     return places
+
+
+def _begin_tree(target: Path) -> Path:
+    """The folder beside ``target`` in which its tree grows, without what an interrupted call left there."""
+    partial = target.with_name(f"{target.name}.partial")
+    if (partial / MARK).is_file():
+        shutil.rmtree(partial)
+    elif partial.exists():
+        raise UsageError(f"{partial}: is there already and is no tree begun here", hint="Move it away.")
+    partial.mkdir(parents=True)
+    (partial / MARK).touch()
+    return partial
 
 
 def safe_names(names: Sequence[str], *, reserved: Iterable[str] = ()) -> dict[str, str]:
