@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.annotations import order_classes
 from noisyclean.data.columns import choose_columns, clean_labels
 from noisyclean.data.ingest import IngestOptions, as_far_as_in
-from noisyclean.data.tables import read_table
+from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError
 from noisyclean.ops.metrics import detection_metrics, expected_calibration_error, precision_recall_at
 from noisyclean.pipeline.finished import open_finished
@@ -24,6 +26,8 @@ __all__ = ["evaluate", "figure_rows", "true_labels"]
 SCHEMA_VERSION = 1
 PICTURES = "evaluation"
 """Folder of the pictures, in the run."""
+LAST_GUESS = "cp1252"
+"""What a text is taken for that nothing shows the encoding of."""
 
 
 def evaluate(
@@ -111,22 +115,35 @@ def true_labels(paths: pd.Series, truth: Path, like: IngestOptions | None = None
     Args:
         paths: As the audited table has them.
         truth: The table.
-        like: How the audited table was read; truth is read so too, as far as it has such columns.
+        like: How the audited table was read; truth is read so too, as far as it has such columns, but in its own
+            encoding where that shows.
 
     Raises:
         DataError: It lacks some of them.
     """
-    table = read_table(truth)
-    like = as_far_as_in(table, like or IngestOptions())
-    columns = choose_columns(table, image=like.image_column, label=like.label_column)
-    by_path = dict(zip(table.frame[columns.image], clean_labels(table.frame[columns.label]), strict=True))
-    missing = [path for path in paths if path not in by_path]
+    like = like or IngestOptions()
+    for table in _readings(truth, like.encoding):
+        known = as_far_as_in(table, like)
+        columns = choose_columns(table, image=known.image_column, label=known.label_column)
+        by_path = dict(zip(table.frame[columns.image], clean_labels(table.frame[columns.label]), strict=True))
+        missing = [path for path in paths if path not in by_path]
+        if not missing:
+            break
     if missing:
         raise DataError(
             f"{truth}: has no row for {len(missing):,} of the {len(paths):,} audited images, {missing[0]!r} among them",
             hint="Truth must name the images as the audited table did.",
         )
     return np.asarray([by_path[path] for path in paths], dtype=object)
+
+
+def _readings(truth: Path, encoding: str | None) -> Iterator[TextTable]:
+    """The table of truth as it shows itself to be; before a mere guess as the audited table was read."""
+    table = read_table(truth)
+    if encoding is not None and table.encoding.codec == LAST_GUESS:
+        with suppress(DataError):
+            yield read_table(truth, encoding=encoding)
+    yield table
 
 
 def _compare_classes(truth: Path, true_label: np.ndarray, classes: tuple[str, ...], reporter: Reporter) -> None:
