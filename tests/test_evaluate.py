@@ -132,6 +132,7 @@ def test_losses_over_the_training_and_any_number_of_classes(num_classes: int) ->
             p_N=generator.random(500),
             is_wrong_N=wrong,
             flagged_N=np.zeros(500, dtype=bool),
+            is_given_C=np.ones(num_classes, dtype=bool),
             true_CC=shares,
             estimated_CC=shares.T,
             loss_EN=generator.gamma(2, size=(5, 500)).astype(np.float32) + wrong,
@@ -142,6 +143,27 @@ def test_losses_over_the_training_and_any_number_of_classes(num_classes: int) ->
     assert ("the noisiest 40 of 60 classes" in svg["class-noise"]) == (num_classes == 60)
     assert svg["class-noise"].count(">class ") == min(num_classes, 40)
     assert "AUROC of the loss" in svg["learning"]
+
+
+def test_a_class_without_usable_images_is_not_counted_as_wrong(cli: Run, judged: tuple[Shapes, Path]) -> None:
+    shapes, run = judged
+    scores = pd.read_csv(run / "scores.csv", dtype=str, keep_default_na=False)
+    is_left_out = scores["given_label"] == CLASSES[0]
+    scores.loc[is_left_out, "p_mislabeled"] = ""
+    scores.to_csv(run / "scores.csv", index=False)
+    summary = read_json(run / "summary.json")
+    rows = [row["name"] for row in summary["classes"]]
+    summary["classes"][rows.index(CLASSES[0])]["num_images"] = 0
+    write_json(run / "summary.json", summary)
+    done = cli("evaluate", run, "--truth", shapes.truth, "--plots", "--json")
+    assert done.exit_code == 0, done.stderr
+    given, true = np.asarray(shapes.given), np.asarray(shapes.true)
+    kept = [name for name in rows if name != CLASSES[0]]
+    shares = [[((given == a) & (true == b)).sum() / (given == a).sum() for b in rows] for a in kept]
+    estimated = [summary["transition_matrix"][rows.index(name)] for name in kept]
+    assert done.json["transition_error"] == pytest.approx(np.abs(np.subtract(shares, estimated)).mean())
+    drawn = (run / "evaluation" / "class-noise.svg").read_text(encoding="utf-8")
+    assert [f">{name}<" in drawn for name in rows] == [name != CLASSES[0] for name in rows]
 
 
 def test_names_of_classes_are_shown_as_they_are(cli: Run, judged: tuple[Shapes, Path]) -> None:

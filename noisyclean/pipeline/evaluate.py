@@ -46,9 +46,9 @@ def evaluate(
         ``auroc``, ``average_precision``, ``precision_at_k`` and ``recall_at_k`` for k = the number of wrong labels,
         ``precision``, ``recall``, ``f1`` and ``num_flagged`` at the chosen threshold, ``noise_rate_true``,
         ``noise_rate_estimated`` and ``noise_rate_error``, their difference, ``transition_error`` (mean absolute
-        difference of the rows, off the diagonal and on it), ``suggestion_accuracy`` on the wrong ones, ``ece``, ``top``
-        (precision and recall of the first 10, 30, 100, ... images), ``signal_auroc`` of every signal by itself, and
-        ``plots``, the page, where it was asked for.
+        difference of the rows of classes that have images, off the diagonal and on it), ``suggestion_accuracy`` on the
+        wrong ones, ``ece``, ``top`` (precision and recall of the first 10, 30, 100, ... images), ``signal_auroc`` of
+        every signal by itself, and ``plots``, the page, where it was asked for.
 
     Raises:
         UsageError: The run is no audit, or not finished.
@@ -65,6 +65,7 @@ def evaluate(
     flagged_N = (scores["flagged"] == "true").to_numpy()
     true_CC = _true_transition(given, true_label, summary)
     estimated_CC = np.asarray(summary["transition_matrix"])
+    is_given_C = np.asarray([row["num_images"] > 0 for row in summary["classes"]])
     rates = float(is_wrong_N.mean()), summary["noise_rate"]["estimate"]
     figures = {
         "schema_version": SCHEMA_VERSION,
@@ -73,7 +74,7 @@ def evaluate(
         "noise_rate_true": rates[0],
         "noise_rate_estimated": rates[1],
         "noise_rate_error": rates[1] - rates[0],
-        "transition_error": float(np.abs(true_CC - estimated_CC).mean()),
+        "transition_error": float(np.abs(true_CC - estimated_CC)[is_given_C].mean()),
         "suggestion_accuracy": float((suggested == true_label)[is_wrong_N].mean()) if is_wrong_N.any() else None,
         "ece": expected_calibration_error(p_N, is_wrong_N),
         "top": _top(p_N, is_wrong_N),
@@ -87,6 +88,7 @@ def evaluate(
             p_N=p_N,
             is_wrong_N=is_wrong_N,
             flagged_N=flagged_N,
+            is_given_C=is_given_C,
             true_CC=true_CC,
             estimated_CC=estimated_CC,
             loss_EN=_losses(root, summary, scores),

@@ -38,6 +38,8 @@ class Compared:
     """Stated probability that the label is wrong."""
     is_wrong_N: BoolArray
     flagged_N: BoolArray
+    is_given_C: BoolArray
+    """Which classes any image is given; nothing is known of the rows of the others."""
     true_CC: FloatArray
     """Share of a given class (row) that is truly of another (column)."""
     estimated_CC: FloatArray
@@ -148,7 +150,8 @@ def _curve(axes: Axes, x: FloatArray, y: FloatArray) -> None:
 
 def _class_noise(compared: Compared) -> str:
     true_C, estimated_C = 1 - np.diag(compared.true_CC), 1 - np.diag(compared.estimated_CC)
-    shown = np.argsort(-true_C, kind="stable")[:MOST_CLASSES]
+    noisiest = np.argsort(-true_C, kind="stable")
+    shown = noisiest[compared.is_given_C[noisiest]][:MOST_CLASSES]
     names = [compared.classes[c] for c in shown]
     figure = Figure(figsize=(6.4, 1.2 + 0.32 * len(shown)), layout="constrained")
     axes = figure.subplots()
@@ -157,7 +160,8 @@ def _class_noise(compared: Compared) -> str:
     axes.barh(rows + 0.18, estimated_C[shown], height=0.34, color=CLEAN, label="estimated")
     axes.set_yticks(rows, names, parse_math=False)
     axes.invert_yaxis()
-    few = f" (the noisiest {MOST_CLASSES} of {len(true_C)} classes)" if len(true_C) > MOST_CLASSES else ""
+    num = int(compared.is_given_C.sum())
+    few = f" (the noisiest {MOST_CLASSES} of {num} classes)" if num > MOST_CLASSES else ""
     axes.set(xlabel=f"share of wrong labels{few}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return to_svg(figure)
