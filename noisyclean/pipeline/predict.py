@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from noisyclean.base.files import exclusive_lock, refuse_place, write_text
@@ -19,6 +18,7 @@ from noisyclean.data.tables import read_table
 from noisyclean.errors import DataError, UsageError
 from noisyclean.export.bundle import read_bundle
 from noisyclean.export.predict import COLUMNS, predict_to_csv
+from noisyclean.pipeline.preparing import enough_max_bad
 from noisyclean.pipeline.rundir import refuse_inside
 from noisyclean.report.flags import to_csv
 
@@ -81,11 +81,12 @@ def predict(
     if found.num_done_before:
         reporter.say(f"{found.num_done_before:,} images were done before")
     listed = _list_bad(target, found.bad)
-    if len(found.bad) > max_bad * len(paths):
+    option = enough_max_bad(len(found.bad), len(paths), max_bad)
+    if option:
         path, reason = found.bad[0]
         raise DataError(
             f"{len(found.bad):,} of {len(paths):,} images cannot be read; the first is {path!r}: {reason}",
-            hint=f"{listed} lists them; --max-bad {np.ceil(100 * len(found.bad) / len(paths)) / 100:.2f} accepts it.",
+            hint=f"{listed} lists them; {option} accepts it.",
         )
     counts = pd.read_csv(target, dtype=str, keep_default_na=False)["predicted_label"].value_counts()
     return {

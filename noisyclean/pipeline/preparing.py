@@ -34,6 +34,7 @@ from noisyclean.types import BoolArray, LabelTable, StrArray
 __all__ = [
     "Prepared",
     "cache_folder",
+    "enough_max_bad",
     "pixel_mapping",
     "prepare_stage",
     "quarantine_csv",
@@ -220,13 +221,19 @@ def refuse_too_many(ingested: Ingested, problem_N: StrArray, max_bad: float) -> 
             f"not one image can be used; the first, {table.image_path_N[bad[0]]!r}, {problem_N[bad[0]]}",
             hint="Is IMAGES the right folder?",
         )
-    if len(bad) > max_bad * num:
+    option = enough_max_bad(len(bad), num, max_bad)
+    if option:
         first = bad[0]
         raise DataError(
             f"{len(bad):,} of {num:,} rows cannot be used; "
             f"the first is row {table.row_N[first]}, {table.image_path_N[first]!r}: {problem_N[first]}",
-            hint=f"Mend them, or go on without them: --max-bad {np.ceil(100 * len(bad) / num) / 100:.2f}",
+            hint=f"Mend them, or go on without them: {option}",
         )
+
+
+def enough_max_bad(num_bad: int, num: int, max_bad: float) -> str:
+    """The option that goes on with so many of ``num`` rows unusable; empty where ``max_bad`` does."""
+    return f"--max-bad {np.ceil(100 * num_bad / num) / 100:.2f}" if num_bad / num > max_bad else ""
 
 
 def _list_unusable(run: RunDir, ingested: Ingested, problem_N: StrArray) -> list[Path]:

@@ -1,0 +1,26 @@
+"""Rows that cannot be used: how many may be, and where they are listed."""
+
+from __future__ import annotations
+
+import re
+
+from noisyclean.pipeline.preparing import enough_max_bad
+from tests.inputs.conftest import Case, rows_of
+
+
+def test_the_share_that_is_named_is_enough() -> None:
+    for num in range(1, 201):
+        for num_bad in range(num + 1):
+            option = enough_max_bad(num_bad, num, -1.0)
+            assert not enough_max_bad(num_bad, num, float(option.removeprefix("--max-bad ")))
+
+
+def test_predict_names_a_share_that_is_enough(case: Case) -> None:
+    table = case.table("path\n" + "".join(f"{'none' if row < 29 else ''}{row % 12:02d}.png\n" for row in range(100)))
+    assert case.audit(case.table(rows_of(), "audited.csv")).exit_code == 0
+    words = ("predict", case.root / "run" / "model", case.images, table, "--out", case.root / "p.csv")
+    refused = case.cli(*words)
+    assert refused.exit_code == 3
+    named = re.search(r"--max-bad (\d\.\d+)", refused.stderr)
+    assert named, refused.stderr
+    assert case.cli(*words, "--max-bad", named[1]).exit_code == 0
