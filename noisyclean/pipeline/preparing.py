@@ -211,6 +211,12 @@ def refuse_too_many(ingested: Ingested, problem_N: StrArray, max_bad: float) -> 
     table = ingested.table
     bad = np.flatnonzero((problem_N != "") & ~ingested.set_aside_N)
     num = int((~ingested.set_aside_N).sum())
+    if not num:
+        raise DataError(
+            f"not one row is left: all {len(table):,} are set aside; "
+            f"the first, of {table.image_path_N[0]!r}: {problem_N[0]}",
+            hint="Give a table of which some rows can be used.",
+        )
     if len(bad) == num and (table.label_N[bad] < 0).all():
         raise DataError(
             f"not one label can be used; the first, of {table.image_path_N[bad[0]]!r}: {problem_N[bad[0]]}",

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from noisyclean.pipeline.preparing import enough_max_bad
+import numpy as np
+import pytest
+
+from noisyclean.data.ingest import read_labels
+from noisyclean.errors import DataError
+from noisyclean.pipeline.preparing import enough_max_bad, refuse_too_many
 from tests.inputs.conftest import Case, rows_of
 
 
@@ -24,3 +30,10 @@ def test_predict_names_a_share_that_is_enough(case: Case) -> None:
     named = re.search(r"--max-bad (\d\.\d+)", refused.stderr)
     assert named, refused.stderr
     assert case.cli(*words, "--max-bad", named[1]).exit_code == 0
+
+
+def test_every_row_set_aside(case: Case) -> None:
+    ingested = read_labels(case.images, case.table(rows_of()))
+    aside = replace(ingested, set_aside_N=np.ones(12, dtype=bool), problem_N=np.full(12, "bad", dtype=object))
+    with pytest.raises(DataError, match=r"all 12 are set aside; the first, of '00\.png': bad"):
+        refuse_too_many(aside, aside.problem_N, 0.1)
