@@ -43,8 +43,10 @@ __all__ = [
     "stored_images",
 ]
 
-
+STAGE = "prepare"
 QUARANTINE = "quarantine.csv"
+LISTED = "quarantine.listed.csv"
+"""In the stage's folder, the list as it was written last: the other may have got notes since."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,7 @@ def stored_images(run: RunDir) -> Path:
     Raises:
         UsageError: It is gone.
     """
-    images = next(path for path in stage_outputs(run, "prepare") if path.name == IMAGES)
+    images = next(path for path in stage_outputs(run, STAGE) if path.name == IMAGES)
     if not images.exists():
         raise UsageError(
             f"{images.parent}: the decoded images of {run.root} are gone",
@@ -142,20 +144,14 @@ def prepare_stage(
         keep_freed_memory()
         with _place_for(folder, cache, [asdict(mapping), files, ingested.stamps]) as place:
             known = KnownImages([*stores, *_siblings(place, cache)], mapping)
-            store = build_store(place, files, mapping, threads=plan.threads, reporter=reporter, known=known)
-        return [place / IMAGES, place / JOURNAL, *_list_unusable(run, ingested, _problems(ingested, store))]
+            build_store(place, files, mapping, threads=plan.threads, reporter=reporter, known=known)
+        return [place / IMAGES, place / JOURNAL]
 
-    stage = run_stage(
-        run,
-        "prepare",
-        work,
-        settings={"pixels": asdict(mapping)},
-        inputs=inputs,
-        reporter=reporter,
-        may_be_edited=frozenset({QUARANTINE}),
-    )
+    settings = {"pixels": asdict(mapping)}
+    stage = run_stage(run, STAGE, work, settings=settings, inputs=inputs, reporter=reporter)
     store = open_store(stored_images(run))
     problem_N = _problems(ingested, store)
+    _list_unusable(run, ingested, problem_N)
     _refuse_too_many(run, ingested, problem_N, plan.prepare.max_bad, reporter)
     usable_N = problem_N == ""
     num_bad = int((~usable_N).sum()) + len(ingested.left_out)
@@ -242,14 +238,20 @@ def enough_max_bad(num_bad: int, num: int, max_bad: float) -> str:
     return f"--max-bad {np.ceil(100 * num_bad / num) / 100:.2f}" if num_bad / num > max_bad else ""
 
 
-def _list_unusable(run: RunDir, ingested: Ingested, problem_N: StrArray) -> list[Path]:
-    """Write which rows cannot be used and why, also where they are too many; returns the file where there are any."""
-    path = run.root / QUARANTINE
-    path.unlink(missing_ok=True)
+def _list_unusable(run: RunDir, ingested: Ingested, problem_N: StrArray) -> None:
+    """Write which rows cannot be used and why, also where they are too many; a list that says so already stays.
+
+    It is no output of the stage: row numbers and rows without a path, which it lists, do not make the stage work again.
+    """
+    path, listed = run.root / QUARANTINE, run.stage_folder(STAGE) / LISTED
     if not (problem_N != "").any() and not ingested.left_out:
-        return []
-    write_text(path, quarantine_csv(ingested, problem_N), encoding="utf-8-sig")
-    return [path]
+        path.unlink(missing_ok=True)
+        return
+    text = quarantine_csv(ingested, problem_N)
+    if path.exists() and listed.exists() and listed.read_bytes() == text.encode():
+        return
+    write_text(path, text, encoding="utf-8-sig")
+    write_text(listed, text)
 
 
 def _refuse_too_many(run: RunDir, ingested: Ingested, problem_N: StrArray, max_bad: float, reporter: Reporter) -> None:

@@ -76,6 +76,7 @@ def report_stage(
 
     inputs = {"score": scored.stage.fingerprint, "prepare": prepared.stage.fingerprint}
     inputs["carried columns"] = _carried_mark(prepared, scored)
+    inputs["rows"] = _rows_mark(prepared)
     settings = {"num_cards": plan.report.num_cards, "thumbnail_px": plan.report.thumbnail_px}
     run_stage(run, "report", work, settings=settings, inputs=inputs, reporter=reporter, may_be_edited=EDITABLE)
     summary: dict[str, Any] = read_json(run.root / "summary.json")
@@ -86,6 +87,11 @@ def _carried_mark(prepared: Prepared, scored: Scored) -> str:
     """Hash of what the table's other columns say of the flagged images; nothing before the report depends on it."""
     carried = prepared.table.carried
     return fingerprint([list(carried.columns), carried.iloc[flagged_rows(scored.stats)].to_numpy().tolist()])
+
+
+def _rows_mark(prepared: Prepared) -> str:
+    """Hash of where the rows stand in the table and of what is left out; nothing before the report depends on it."""
+    return fingerprint([prepared.everything.row_N.tolist(), prepared.facts["num_rows"], prepared.facts["problems"]])
 
 
 def _write_flagged(run: RunDir, prepared: Prepared, scored: Scored, reporter: Reporter) -> Path:

@@ -6,8 +6,10 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from noisyclean.base.files import read_json
 from noisyclean.data.ingest import read_labels
 from noisyclean.errors import DataError
 from noisyclean.pipeline.preparing import enough_max_bad, refuse_too_many
@@ -37,3 +39,24 @@ def test_every_row_set_aside(case: Case) -> None:
     aside = replace(ingested, set_aside_N=np.ones(12, dtype=bool), problem_N=np.full(12, "bad", dtype=object))
     with pytest.raises(DataError, match=r"all 12 are set aside; the first, of '00\.png': bad"):
         refuse_too_many(aside, aside.problem_N, 0.1)
+
+
+def test_rows_that_no_fingerprint_sees_are_listed_anew(case: Case) -> None:
+    (case.images / "twin.png").write_bytes((case.images / "00.png").read_bytes())
+    rows = rows_of() + "twin.png,cat\n"
+    table, run = case.table(rows), case.root / "run"
+    assert case.audit(table).exit_code == 0
+    assert not (run / "quarantine.csv").exists()
+    header, _, body = rows.partition("\n")
+    table.write_text(f"{header}\n,dog\n{body}", encoding="utf-8")
+    done = case.audit(table)
+    assert done.exit_code == 0, done.stderr
+    assert "decode" not in done.stderr
+    listed = pd.read_csv(run / "quarantine.csv", keep_default_na=False)
+    assert listed[["row", "reason"]].to_numpy().tolist() == [[2, "no image path"]]
+    assert read_json(run / "summary.json")["num_quarantined"] == 1
+    flagged = pd.read_csv(run / "flagged.csv", keep_default_na=False).set_index("image_path")
+    assert "(row 3)" in flagged.loc["twin.png", "reason"]
+    table.write_text(rows, encoding="utf-8")
+    assert "decode" not in case.audit(table).stderr
+    assert not (run / "quarantine.csv").exists()
