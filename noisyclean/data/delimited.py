@@ -63,9 +63,9 @@ def read_records(text: str, layout: Layout, path: Path) -> list[list[str]]:
 
 def write_records(records: Iterable[Iterable[object]], delimiter: str = ",") -> str:
     """Records as text with one newline style, so that equal tables are equal files."""
-    text = _Lines()
-    csv.writer(text, delimiter=delimiter, lineterminator=_Lines.END).writerows(records)
-    return "".join(text.lines)
+    written = _Written()
+    csv.writer(written, delimiter=delimiter, lineterminator=_Written.END).writerows(records)
+    return "".join(written.lines)
 
 
 def replace_cells(text: str, layout: Layout, changes: Mapping[int, Mapping[int, str]]) -> str:
@@ -82,7 +82,7 @@ def replace_cells(text: str, layout: Layout, changes: Mapping[int, Mapping[int, 
     return "".join(parts)
 
 
-class _Lines:
+class _Written:
     """Takes records from the csv module, which quotes only those line ends that it writes itself, and ends them."""
 
     END = "\r\n"
