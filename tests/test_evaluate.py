@@ -169,7 +169,7 @@ def test_a_class_without_usable_images_is_not_counted_as_wrong(cli: Run, judged:
 def test_names_of_classes_are_shown_as_they_are(cli: Run, judged: tuple[Shapes, Path]) -> None:
     """What a page or a formula would run is text here."""
     shapes, run = judged
-    nasty = "<b>$x$&"
+    nasty = "<b>$x$&一"
     for name in ("scores.csv", "truth.csv"):
         source = run / name if name == "scores.csv" else shapes.truth
         frame = pd.read_csv(source, dtype=str, keep_default_na=False).replace("bar", nasty)
@@ -179,8 +179,9 @@ def test_names_of_classes_are_shown_as_they_are(cli: Run, judged: tuple[Shapes, 
     write_json(run / "summary.json", summary)
     done = cli("evaluate", run, "--truth", run / "truth.csv", "--plots")
     assert done.exit_code == 0, done.stderr
+    assert "Warning" not in done.stderr
     assert "<b>" not in (run / "evaluation" / "index.html").read_text(encoding="utf-8")
-    assert "&lt;b&gt;$x$&amp;" in (run / "evaluation" / "class-noise.svg").read_text(encoding="utf-8")
+    assert "&lt;b&gt;$x$&amp;一" in (run / "evaluation" / "class-noise.svg").read_text(encoding="utf-8")
 
 
 def test_truth_that_lacks_images_is_refused(cli: Run, judged: tuple[Shapes, Path], tmp_path: Path) -> None:

@@ -8,7 +8,16 @@ import typer
 
 from noisyclean.base.places import require_images
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_line, print_table, same_command
+from noisyclean.cli.render import (
+    Terminal,
+    console,
+    next_command,
+    print_json,
+    print_line,
+    print_table,
+    require_passed,
+    same_command,
+)
 
 __all__ = ["audit", "show_audit"]
 
@@ -38,6 +47,7 @@ def audit(
     unlabeled: options.Unlabeled = None,
     strip_prefix: options.StripPrefix = None,
     max_bad: options.MaxBad = 0.1,
+    fail_above: options.FailAbove = None,
     embeddings: options.Embeddings = None,
     pred_probs: options.PredProbs = None,
     use_unlabelled: options.UseUnlabelled = False,
@@ -78,6 +88,7 @@ def audit(
         unlabeled=unlabeled,
         strip_prefix=strip_prefix,
         max_bad=max_bad,
+        fail_above=fail_above,
         embeddings=embeddings,
         pred_probs=pred_probs,
         use_unlabelled=use_unlabelled,
@@ -100,6 +111,8 @@ def audit(
         next_command("noisyclean", "review", out, flagged, "--out", "labels.cleaned.csv")
     if as_json:
         print_json(summary)
+    if fail_above is not None and not dry_run:
+        require_passed(summary, hint=f"{flagged} lists them, the worst first.")
 
 
 def show_audit(summary: dict[str, Any]) -> None:

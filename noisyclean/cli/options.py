@@ -147,6 +147,14 @@ DryRun = Annotated[
 MaxBad = Annotated[
     float, typer.Option(help="Stop if more than this share of the rows cannot be used.", rich_help_panel=INPUT)
 ]
+FailAbove = Annotated[
+    float | None,
+    typer.Option(
+        help="End with exit code 5 if more than this share of the labels is estimated to be wrong.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
 Embeddings = Annotated[
     Path | None,
     typer.Option(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 
 from noisyclean.base.log import Meter
 from noisyclean.base.shell import shell_line
+from noisyclean.errors import QualityGateFailed
 
 if TYPE_CHECKING:
     import typer
@@ -25,11 +27,19 @@ __all__ = [
     "print_json",
     "print_line",
     "print_table",
+    "require_passed",
     "same_command",
     "words_for",
 ]
 
 console = Console(stderr=True, highlight=False)
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that a terminal obeys; names of files and classes may hold them."""
+
+
+def escape(text: str) -> str:
+    """Text for rich that is shown as it stands, without markup or orders to the terminal."""
+    return markup.escape(CONTROL.sub(lambda found: ascii(found.group())[1:-1], text))
 
 
 class Terminal:
@@ -104,6 +114,19 @@ def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     for name, value in rows:
         table.add_row(escape(name), escape(value))
     console.print(table)
+
+
+def require_passed(found: Mapping[str, Any], *, hint: str) -> None:
+    """End with the quality gate's exit code where more labels are wrong than ``--fail-above`` allows.
+
+    Raises:
+        QualityGateFailed: That is so.
+    """
+    if not found["passed"]:
+        rate, allowed = found["noise_rate"]["estimate"], found["fail_above"]
+        raise QualityGateFailed(
+            f"{rate:.1%} of the labels are probably wrong, more than the {allowed:.1%} allowed", hint=hint
+        )
 
 
 def same_command(context: typer.Context, *, without: str = "") -> list[str]:

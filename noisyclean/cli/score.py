@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, words_for
-from noisyclean.errors import QualityGateFailed
+from noisyclean.cli.render import Terminal, console, next_command, print_json, require_passed, words_for
 
 __all__ = ["score"]
 
@@ -21,18 +20,12 @@ def score(
     *,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the new images.", show_default="the run's, else the table's folder"),
+        typer.Option(help="Folder of the new images.", show_default="the table's folder, else the run's"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="CSV to write the scores to.", show_default="NEW.scores.csv here")
     ] = None,
-    fail_above: Annotated[
-        float | None,
-        typer.Option(
-            help="End with exit code 5 if more than this share of the new labels is estimated to be wrong.",
-            show_default=False,
-        ),
-    ] = None,
+    fail_above: options.FailAbove = None,
     encoding: options.Encoding = None,
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
@@ -61,12 +54,7 @@ def score(
     console.print(found["verdict"], style="bold", markup=False)
     if as_json:
         print_json(found)
-    if not found["passed"]:
-        rate = found["noise_rate"]["estimate"]
-        raise QualityGateFailed(
-            f"{rate:.1%} of the labels are probably wrong, more than the {fail_above:.1%} allowed",
-            hint=f"{found['out']} lists them, the worst with the highest p_mislabeled.",
-        )
+    require_passed(found, hint=f"{found['out']} lists them, the worst with the highest p_mislabeled.")
     table = () if new.is_dir() else (new,)
     told = words_for(context, "encoding", "image_column", "label_column", "class_level", "strip_prefix", "max_bad")
     next_run = run.with_name(f"{run.name}-2")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from noisyclean.base.files import fingerprint
 from noisyclean.base.places import require_images
-from noisyclean.base.wording import shortened
+from noisyclean.base.wording import quoted, shortened
 from noisyclean.data.annotations import Annotations, annotate
 from noisyclean.data.annotators import Agreement, Votes, count_votes
 from noisyclean.data.columns import Columns, choose_columns, clean_labels, has_columns
@@ -23,8 +23,9 @@ from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError, UsageError
 from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 
-__all__ = ["IngestOptions", "Ingested", "LeftOut", "as_far_as_in", "read_labels", "select_rows"]
+__all__ = ["EMPTY_ROW", "IngestOptions", "Ingested", "LeftOut", "as_far_as_in", "read_labels", "select_rows"]
 
+EMPTY_ROW = "empty row"
 GUESSED = "The table was read as cp1252, the last guess; if its names look odd, tell the encoding: --encoding"
 
 
@@ -159,7 +160,7 @@ def _words(text: str | None) -> frozenset[str]:
 
 def _without_pathless(text: TextTable, columns: Columns) -> tuple[TextTable, tuple[LeftOut, ...]]:
     """Leave out blank rows and rows without a path, and list them."""
-    left_out = [LeftOut(row, "", "empty row") for row in text.blank_rows]
+    left_out = [LeftOut(row, "", EMPTY_ROW) for row in text.blank_rows]
     has_path = np.asarray([bool(path and not path.isspace()) for path in text.frame[columns.image]])
     if not has_path.all():
         labels = text.frame.loc[~has_path, columns.label]
@@ -271,6 +272,8 @@ def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str
         notes[1] = "labels are the names of the folders"
     if table.group_N is not None:
         notes.append(f"groups from column {columns.group!r}: {len(np.unique(table.group_N)):,}")
+    if columns.split is not None and table.split_N is not None and text.kind != "folders":
+        notes.append(f"splits from column {columns.split!r}: {quoted(sorted(set(table.split_N)))}")
     merged = facts["num_merged"] - facts["num_conflicts"]
     if merged > 0:
         notes.append(f"{merged:,} rows repeated an image with the same label and were merged")

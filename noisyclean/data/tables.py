@@ -58,7 +58,7 @@ class TextTable:
     encoding: Encoding = field(default_factory=lambda: Encoding("utf-8"))
     layout: Layout = field(default_factory=lambda: Layout(","))
     blank_rows: tuple[int, ...] = ()
-    """Rows that hold nothing."""
+    """Rows between others that hold nothing."""
     num_pathless: int = 0
     """Rows that were taken out because they name no image."""
     notes: tuple[str, ...] = ()
@@ -157,7 +157,7 @@ def _assemble(records: list[list[str]], path: Path, empty: TextTable, notes: lis
         kind=empty.kind,
         encoding=empty.encoding,
         layout=empty.layout,
-        blank_rows=tuple(numbers[blank_N].tolist()),
+        blank_rows=tuple(numbers[blank_N & (numbers < row_N[-1])].tolist()),
         notes=(*notes, *renamed),
     )
 

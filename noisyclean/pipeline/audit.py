@@ -18,6 +18,7 @@ from noisyclean.pipeline.budget import decide_audit, parse_budget
 from noisyclean.pipeline.detecting import score_stage
 from noisyclean.pipeline.embedding import embed_stage
 from noisyclean.pipeline.finished import FinishedRun, describe_inputs, open_finished
+from noisyclean.pipeline.gate import check_gate, pass_gate
 from noisyclean.pipeline.given import check_files, given_stage
 from noisyclean.pipeline.learning import Learned, pretrain_stage, probe_stage
 from noisyclean.pipeline.looking import look_stage
@@ -68,6 +69,7 @@ def audit(
     unlabeled: str | None = None,
     strip_prefix: str | None = None,
     max_bad: float = 0.1,
+    fail_above: float | None = None,
     embeddings: str | Path | None = None,
     pred_probs: str | Path | None = None,
     use_unlabelled: bool = False,
@@ -111,6 +113,7 @@ def audit(
         unlabeled: Labels or folder names, separated by commas, that mean there is no label.
         strip_prefix: Taken off every path of the table before it is looked for.
         max_bad: Largest share of unusable rows to go on with.
+        fail_above: Largest estimated share of wrong labels that passes.
         embeddings: Features of your own, judged by without any training: ``.npz`` or Parquet with a column
             ``image_path``, or ``.npy`` in the order of ``labels``' rows.
         pred_probs: Class probabilities of your own, out of sample; the same kinds of file, columns in the order of the
@@ -129,7 +132,8 @@ def audit(
         reporter: Hears about messages and progress.
 
     Returns:
-        What ``summary.json`` holds; with ``dry_run`` the plan and its estimated cost.
+        What ``summary.json`` holds, and with ``fail_above`` also ``passed``: whether the estimated share of wrong
+        labels is at most that; with ``dry_run`` the plan and its estimated cost.
 
     Raises:
         UsageError: An option that cannot work.
@@ -138,6 +142,7 @@ def audit(
         Interrupted: Stopped by the user; the same call continues.
     """
     reporter = reporter or Silent()
+    check_gate(fail_above)
     refuse_inside(Path(images), Path(out))
     options = IngestOptions(
         encoding=encoding,
@@ -176,7 +181,10 @@ def audit(
         cache=cache_folder(cache, Path(images)),
     )
     with plugins(plugin):
-        return _audit(asked, Path(out), dry_run=dry_run, overwrite=overwrite, reporter=reporter)
+        found = _audit(asked, Path(out), dry_run=dry_run, overwrite=overwrite, reporter=reporter)
+    if dry_run or fail_above is None:
+        return found
+    return found | pass_gate(found["noise_rate"]["estimate"], fail_above)
 
 
 @dataclass(frozen=True, kw_only=True)

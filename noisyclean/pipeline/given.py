@@ -11,7 +11,7 @@ from noisyclean.base.files import sha256_file
 from noisyclean.base.log import Reporter
 from noisyclean.config import Plan
 from noisyclean.data.arrays import GivenArray, in_class_order, read_array, rows_by_id
-from noisyclean.data.ingest import Ingested
+from noisyclean.data.ingest import EMPTY_ROW, Ingested
 from noisyclean.detect.given import evidence_of_arrays, require_column_for_each
 from noisyclean.errors import DataError, UsageError
 from noisyclean.pipeline.embedding import find_groups
@@ -120,14 +120,20 @@ def _open(name: str, path: Path, ingested: Ingested) -> GivenArray:
 def _rows_by_place(given: GivenArray, ingested: Ingested) -> IntArray:
     """The array's row of each image of the table, where the array is in the order of LABELS' rows.
 
+    Blank rows have a row in the array or none: readers of tables differ in that.
+
     Raises:
         DataError: It has another number of rows.
     """
     table = ingested.table
     num_rows, num = int(ingested.facts["num_rows"]), len(given.values_MD)
-    if num == num_rows:
-        first = min([int(table.row_N.min()), *(item.row for item in ingested.left_out)])
-        return table.row_N - first
+    left_out = [item.row for item in ingested.left_out]
+    blank = sorted(item.row for item in ingested.left_out if item.reason == EMPTY_ROW)
+    for passed_over in ([], blank):
+        if num == num_rows - len(passed_over):
+            first = min({int(table.row_N.min()), *left_out} - {*passed_over})
+            before_N = np.searchsorted(passed_over, table.row_N) - np.searchsorted(passed_over, first)
+            return table.row_N - first - before_N
     if num == len(table):
         return np.arange(num, dtype=np.int64)
     raise DataError(

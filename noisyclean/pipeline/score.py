@@ -25,6 +25,7 @@ from noisyclean.engine.neighbours import neighbours_among
 from noisyclean.errors import DataError, UsageError
 from noisyclean.ops.knn import MOST_AGAINST, bounded_num_neighbours, vote_against, votes
 from noisyclean.pipeline.finished import FinishedRun, open_finished, weight_files
+from noisyclean.pipeline.gate import check_gate, pass_gate
 from noisyclean.pipeline.nets import AuditNets
 from noisyclean.pipeline.preparing import (
     pixel_mapping,
@@ -69,7 +70,7 @@ def score(
     Args:
         run: A finished audit.
         new: Table of new images and their labels, or a folder per class.
-        images: Folder of the new images; the audited one by default, else the table's.
+        images: Folder of the new images; the table's by default, else the audited one.
         out: The scores; ``NEW.scores.csv`` in the working directory by default.
         fail_above: Largest estimated share of wrong labels that passes.
         encoding: Of the table.
@@ -91,8 +92,7 @@ def score(
     """
     reporter = reporter or Silent()
     finished = open_finished(Path(run))
-    if fail_above is not None and not 0 <= fail_above <= 1:
-        raise UsageError(f"--fail-above {fail_above}: must lie in [0, 1]")
+    check_gate(fail_above)
     options = IngestOptions(
         encoding=encoding,
         image_column=image_column,
@@ -322,11 +322,11 @@ def _summary(
     stats: SampleStats, ingested: Ingested, out: Path, num_bad: int, fail_above: float | None
 ) -> dict[str, Any]:
     rate = float(stats.p_mislabeled_N.mean())
-    passed = fail_above is None or rate <= fail_above
+    gate = pass_gate(rate, fail_above)
     num, num_flagged = len(stats.flagged_N), int(stats.flagged_N.sum())
     verdict = f"About {rate:.1%} of {num:,} new labels are wrong; {num_flagged:,} are flagged in {out}."
     if fail_above is not None:
-        verdict += f" {'At most' if passed else 'More than'} the {fail_above:.1%} allowed."
+        verdict += f" {'At most' if gate['passed'] else 'More than'} the {fail_above:.1%} allowed."
     return {
         "schema_version": SCHEMA_VERSION,
         "verdict": verdict,
@@ -334,8 +334,7 @@ def _summary(
         "num_quarantined": num_bad + len(ingested.left_out),
         "num_flagged": num_flagged,
         "noise_rate": {"estimate": rate},
-        "fail_above": fail_above,
-        "passed": passed,
+        **gate,
         "out": str(out),
         "input": ingested.facts,
     }

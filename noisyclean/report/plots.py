@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import matplotlib as mpl
 import numpy as np
@@ -109,7 +110,11 @@ def to_svg(figure: Figure) -> str:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     text = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "noisyclean", "svg.fonttype": "none", "font.family": "sans-serif"}):
+    with (
+        mpl.rc_context({"svg.hashsalt": "noisyclean", "svg.fonttype": "none", "font.family": "sans-serif"}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # text stays text: the reader's fonts draw it
         figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     svg = text.getvalue()
     return svg[svg.index("<svg") :]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Result
-from tests.inputs.conftest import NAMES, Case
+from tests.inputs.conftest import NAMES, Case, rows_of
 
 
 @pytest.fixture
@@ -46,6 +46,13 @@ def test_splits_on_top(tree: Case, names: tuple[str, ...]) -> None:
     done = tree.check(None)
     assert classes(done) == {"cat": 6, "dog": 6}
     assert "the top folders are splits" in done.stderr
+
+
+def test_the_column_of_splits_is_said(case: Case) -> None:
+    table = (
+        rows_of().replace("path,label", "path,label,split").replace("cat\n", "cat,test\n").replace("dog\n", "dog,\n")
+    )
+    assert "splits from column 'split': '', 'test'" in case.check(case.table(table)).stderr
 
 
 def test_a_split_that_lacks_a_class_shifts_nothing(tree: Case) -> None:

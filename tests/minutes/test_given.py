@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,46 @@ def test_rows_of_labels_that_name_no_image_keep_their_place(
     judged = [(float(found[name]) > 0.5) == (given != true) for name, given, true in pairs if found.get(name)]
     assert len(judged) == NUM - 2
     assert np.mean(judged) > 0.95
+
+
+@pytest.mark.parametrize("has_rows_for_blanks", [False, True])
+def test_blank_lines_have_a_row_in_the_array_or_none(
+    cli: Run, made: tuple[Shapes, np.ndarray, np.ndarray], has_rows_for_blanks: bool
+) -> None:
+    shapes, _, p = made
+    assert audit(cli, shapes, "--pred-probs", save(shapes, p), out="plain").exit_code == 0
+    lines = shapes.labels.read_text().splitlines()
+    shapes.labels.write_text("\n".join([*lines[:100], "", *lines[100:200], ",", *lines[200:], lines[5], "", ""]) + "\n")
+    rows = np.insert(p, [99, 199], p[0], axis=0) if has_rows_for_blanks else p
+    done = audit(cli, shapes, "--pred-probs", save(shapes, np.vstack([rows, p[4:5]])))
+    assert done.exit_code == 0, done.stderr
+    assert scores(shapes) == scores(shapes, "plain")
+
+
+@pytest.mark.parametrize(("allowed", "exit_code"), [("0.9", 0), ("0.01", 5), ("1.5", 2)])
+def test_the_quality_gate(cli: Run, made: tuple[Shapes, np.ndarray, np.ndarray], allowed: str, exit_code: int) -> None:
+    shapes, _, p = made
+    done = audit(cli, shapes, "--pred-probs", save(shapes, p), "--fail-above", allowed, "--json")
+    assert done.exit_code == exit_code, done.stderr
+    assert (shapes.root / "run" / "flagged.csv").exists() == (exit_code != 2)
+    if exit_code != 2:
+        assert json.loads(done.stdout)["passed"] == (exit_code == 0)
+    assert ("more than the 1.0% allowed" in done.stderr) == (exit_code == 5)
+
+
+def test_what_a_terminal_would_obey_is_shown(cli: Run, made: tuple[Shapes, np.ndarray, np.ndarray]) -> None:
+    shapes, _, p = made
+    shapes.labels.write_text(shapes.labels.read_text().replace("disc", "\x1b[31mdisc"))
+    p = p[:, [CLASSES.index(name) for name in ("disc", *(name for name in CLASSES if name != "disc"))]]
+    done = audit(cli, shapes, "--pred-probs", save(shapes, p))
+    assert done.exit_code == 0, done.stderr
+    assert "\\x1b[31mdisc" in done.stderr
+    assert "\x1b[31mdisc" not in done.stderr
+
+
+def save(shapes: Shapes, p_NC: np.ndarray) -> Path:
+    np.save(shapes.root / "p.npy", p_NC)
+    return shapes.root / "p.npy"
 
 
 def test_groups_are_one_witness(cli: Run, made: tuple[Shapes, np.ndarray, np.ndarray]) -> None:
