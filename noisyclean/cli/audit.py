@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -63,7 +64,6 @@ def audit(
     """Find the mislabelled images, and write what an annotator needs."""
     require_images(images)
     from noisyclean.pipeline.audit import audit as run_audit
-    from noisyclean.pipeline.rundir import read_run
 
     summary = run_audit(
         images,
@@ -106,13 +106,11 @@ def audit(
         next_command(*same_command(context, without="dry_run"))
     else:
         show_audit(summary)
-        flagged = read_run(out).flagged()
-        print_line(f"open {out / 'report.html'} to review, or {flagged} in a spreadsheet")
-        next_command("noisyclean", "review", out, flagged, "--out", "labels.cleaned.csv")
+        _show_next(out)
     if as_json:
         print_json(summary)
     if fail_above is not None and not dry_run:
-        require_passed(summary, hint=f"{flagged} lists them, the worst first.")
+        require_passed(summary, hint=f"{out / 'report.html'} shows them, the worst first.")
 
 
 def show_audit(summary: dict[str, Any]) -> None:
@@ -123,6 +121,15 @@ def show_audit(summary: dict[str, Any]) -> None:
         [(row["name"], f"{row['num_flagged']:,} of {row['num_images']:,}") for row in worst],
     )
     console.print(summary["verdict"], style="bold", markup=False)
+
+
+def _show_next(out: Path) -> None:
+    """Where people begin."""
+    from noisyclean.pipeline.rundir import read_run
+
+    flagged = read_run(out).flagged()
+    print_line(f"open {out / 'report.html'} to review, or {flagged} in a spreadsheet")
+    next_command("noisyclean", "review", out, flagged, "--out", "labels.cleaned.csv")
 
 
 def show_estimate(found: dict[str, Any]) -> None:
