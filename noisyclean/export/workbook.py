@@ -12,7 +12,7 @@ from typing import Any
 
 from noisyclean.base.files import atomic_path
 from noisyclean.base.log import Reporter
-from noisyclean.data.shielding import neutralise
+from noisyclean.data.shielding import neutralise, restore
 from noisyclean.data.thumbnails import thumbnail_jpeg
 from noisyclean.errors import EnvironmentProblem
 from noisyclean.export.subset import VERDICT_HELP, Subset
@@ -51,7 +51,7 @@ def write_workbook(subset: Subset, out: Path, reporter: Reporter) -> dict[str, A
     sheet = book.active
     sheet.title = "flagged"
     names = [THUMBNAIL, *map(str, subset.cells.columns)]
-    sheet.append([neutralise(name) for name in names])
+    sheet.append([neutralise(restore(name)) for name in names])  # older flagged.csv have them bare
     for cells in subset.cells.itertuples(index=False):
         sheet.append(["", *(_cell(name, cell) for name, cell in zip(names[1:], cells, strict=True))])
     _shape(sheet, names)
