@@ -48,6 +48,7 @@ from noisyclean.engine.loop import fit
 from noisyclean.engine.neighbours import neighbours_among
 from noisyclean.errors import Interrupted
 from noisyclean.nn import create_backbone
+from noisyclean.nn.backbone import feature_width
 from noisyclean.pretrain.simclr import SimCLR
 
 NUM_NEIGHBOURS, TEMPERATURE = 200, 0.1
@@ -114,7 +115,7 @@ def train_lightly(asked: argparse.Namespace, runtime: Runtime) -> dict[str, Any]
     peer = LightlySimCLR(
         pixels.images_LHWI.cpu().numpy(),
         net,
-        num_features=net.num_features,  # type: ignore[arg-type]
+        num_features=feature_width(net),
         batch=batch,
         workers=runtime.threads,
         device=runtime.device,

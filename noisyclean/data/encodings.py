@@ -8,10 +8,12 @@ from pathlib import Path
 
 from noisyclean.errors import DataError, UsageError
 
-__all__ = ["Encoding", "decode_text"]
+__all__ = ["LAST_GUESS", "Encoding", "decode_text"]
 
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 """Byte order marks and the codec each stands for."""
+LAST_GUESS = "cp1252"
+"""What a text is taken for that nothing shows the encoding of."""
 SHOWN = {"utf-8": "UTF-8", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 SNIFFED_BYTES = 1_000
 
@@ -85,4 +87,4 @@ def _guesses(raw: bytes, mark: bytes) -> list[str]:
         return ["utf-16-le"]
     if even and 2 * even.count(0) > len(even):
         return ["utf-16-be"]
-    return ["utf-8", "cp1252"]
+    return ["utf-8", LAST_GUESS]

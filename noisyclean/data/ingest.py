@@ -16,6 +16,7 @@ from noisyclean.data.annotations import Annotations, annotate
 from noisyclean.data.annotators import Agreement, Votes, count_votes
 from noisyclean.data.columns import Columns, choose_columns, clean_labels, has_columns
 from noisyclean.data.doubts import doubts_about
+from noisyclean.data.encodings import LAST_GUESS
 from noisyclean.data.folders import table_from_folders
 from noisyclean.data.groups import number_groups, refuse_one_group
 from noisyclean.data.paths import Located, Stamp, locate
@@ -26,7 +27,7 @@ from noisyclean.types import BoolArray, IntArray, LabelTable, StrArray
 __all__ = ["EMPTY_ROW", "IngestOptions", "Ingested", "LeftOut", "as_far_as_in", "read_labels", "select_rows"]
 
 EMPTY_ROW = "empty row"
-GUESSED = "The table was read as cp1252, the last guess; if its names look odd, tell the encoding: --encoding"
+GUESSED = f"The table was read as {LAST_GUESS}, the last guess; if its names look odd, tell the encoding: --encoding"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ def read_labels(
     text, left_out = _without_pathless(text, columns)
     folder = labels.parent if labels is not None else images
     paths = text.frame[columns.image].tolist()
-    doubt = GUESSED if options.encoding is None and text.encoding.codec == "cp1252" else ""
+    doubt = GUESSED if options.encoding is None and text.encoding.codec == LAST_GUESS else ""
     row_N = None if text.kind == "folders" else text.row_N
     located = locate(paths, images, folder, row_N=row_N, prefix=options.strip_prefix, doubt=doubt, table=text.path)
     return _settle(text, columns, located, left_out, _words(options.unlabeled), classes)

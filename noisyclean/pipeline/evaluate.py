@@ -14,6 +14,7 @@ from noisyclean.base.files import write_text
 from noisyclean.base.log import Reporter, Silent
 from noisyclean.data.annotations import order_classes
 from noisyclean.data.columns import choose_columns, clean_labels
+from noisyclean.data.encodings import LAST_GUESS
 from noisyclean.data.ingest import IngestOptions, as_far_as_in
 from noisyclean.data.tables import TextTable, read_table
 from noisyclean.errors import DataError
@@ -26,8 +27,6 @@ __all__ = ["evaluate", "figure_rows", "true_labels"]
 SCHEMA_VERSION = 1
 PICTURES = "evaluation"
 """Folder of the pictures, in the run."""
-LAST_GUESS = "cp1252"
-"""What a text is taken for that nothing shows the encoding of."""
 
 
 def evaluate(

@@ -9,8 +9,6 @@ Neighbours, mixtures, fusion and thresholds are computed anew on the labels as t
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from noisyclean.config import Plan
 from noisyclean.data.batches import NORMALISATION
 from noisyclean.data.journal import open_store
 from noisyclean.data.splits import HELD_OUT
+from noisyclean.export.folders import link_or_copy
 from noisyclean.ops.pooling import margins
 from noisyclean.pipeline.finished import FinishedRun, weight_files
 from noisyclean.pipeline.preparing import Prepared, stored_images
@@ -280,9 +279,5 @@ def _mark(finished: FinishedRun, stage: str) -> str:
 def _link(source: Path, folder: Path) -> Path:
     """Put a file that is never changed into a folder, without a second copy where the disk can."""
     target = folder / source.name
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    link_or_copy(str(source), target)
     return target

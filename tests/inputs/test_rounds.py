@@ -628,7 +628,7 @@ def test_networks_that_are_taken_over_keep_their_normalisation(case: Case) -> No
         assert "the networks are not trained again" in case.audit(more, *words, out=out).stderr
         assert (case.root / out / "model" / "config.json").read_bytes() == config.read_bytes()
         arrays = dict(np.load(record))
-        np.savez(record, allow_pickle=False, **{name: arrays[name] for name in arrays if name not in NORMALISATION})
+        np.savez(record, **{name: arrays[name] for name in arrays if name not in NORMALISATION})
 
 
 def test_another_pretraining_trains_again(case: Case) -> None:
