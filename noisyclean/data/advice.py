@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from noisyclean.base.shell import shell_line
 from noisyclean.data.formats import is_image_name
-from noisyclean.data.spelling import SAMPLE, NameIndex, best_prefix, shown, with_slashes
+from noisyclean.data.spelling import SAMPLE, NameIndex, as_meant, best_prefix, shown, with_slashes
 
-__all__ = ["advise", "advise_prefix", "as_meant"]
+__all__ = ["advise", "advise_prefix"]
 
 FOLDERS = 100
 """Folders below IMAGES that are looked into."""
@@ -36,11 +35,6 @@ def advise_prefix(paths: Sequence[str], images: Path) -> str:
     prefix, num_found = best
     option = shell_line(["--strip-prefix", prefix])
     return f"{num_found:,} of {len(paths):,} would be found without {shown(prefix)}: add {option}"
-
-
-def as_meant(path: str) -> str:
-    """The path as :class:`NameIndex` takes it on every system: no spaces around it, slashes between names, no dots."""
-    return posixpath.normpath(with_slashes(path.strip()))
 
 
 def _finder(images: Path) -> Callable[[str], bool]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from noisyclean.data.advice import advise, advise_prefix, as_meant
-from noisyclean.data.spelling import NameIndex, is_case_insensitive, shown, strip_prefix, with_slashes
+from noisyclean.data.advice import advise, advise_prefix
+from noisyclean.data.spelling import NameIndex, as_meant, is_case_insensitive, shown, strip_prefix, with_slashes
 from noisyclean.errors import DataError
 from noisyclean.types import BoolArray, IntArray, StrArray
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from noisyclean.errors import UsageError
 
-__all__ = ["NameIndex", "best_prefix", "is_case_insensitive", "shown", "strip_prefix", "with_slashes"]
+__all__ = ["NameIndex", "as_meant", "best_prefix", "is_case_insensitive", "shown", "strip_prefix", "with_slashes"]
 
 SAMPLE = 2_000
 """Paths looked at to see which prefix to take off."""
@@ -57,6 +58,11 @@ def shown(path: str) -> str:
 def with_slashes(path: str) -> str:
     """The path as this system would write it if it came from Windows."""
     return path.replace("\\", "/")
+
+
+def as_meant(path: str) -> str:
+    """The path as :class:`NameIndex` takes it on every system: no spaces around it, slashes between names, no dots."""
+    return posixpath.normpath(with_slashes(path.strip()))
 
 
 def strip_prefix(paths: Sequence[str], prefix: str) -> list[str]:

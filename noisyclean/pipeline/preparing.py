@@ -24,6 +24,7 @@ from noisyclean.data.ingest import Ingested, IngestOptions, read_labels, select_
 from noisyclean.data.journal import IMAGES, JOURNAL
 from noisyclean.data.known import KnownImages
 from noisyclean.data.rows import ImageRows
+from noisyclean.data.shielding import neutralise
 from noisyclean.data.store import ImageStore, build_store, open_store
 from noisyclean.errors import DataError, UsageError
 from noisyclean.pipeline.rundir import RunDir, refuse_inside
@@ -299,7 +300,7 @@ def _decoding_notes(store: ImageStore, image_path_N: StrArray) -> tuple[str, ...
 
 
 def quarantine_csv(ingested: Ingested, problem_N: StrArray) -> str:
-    """The rows that cannot be used, in the order of the table, each with its reason."""
+    """The rows that cannot be used, in the order of the table, each with its reason; spreadsheets run no cell of it."""
     table = ingested.table
     bad = problem_N != ""
     listed = pd.DataFrame(
@@ -319,4 +320,4 @@ def quarantine_csv(ingested: Ingested, problem_N: StrArray) -> str:
         }
     )
     frame = pd.concat([listed, nameless], ignore_index=True) if len(nameless) else listed
-    return to_csv(frame.sort_values("row", kind="stable"))
+    return to_csv(frame.sort_values("row", kind="stable").map(neutralise))

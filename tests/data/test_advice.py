@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from noisyclean.data import advice
+from noisyclean.data.spelling import as_meant
 
 
 def test_names_of_another_composition_are_found_where_paths_have_backslashes(
@@ -24,4 +25,4 @@ def test_names_of_another_composition_are_found_where_paths_have_backslashes(
 
 
 def test_a_path_is_meant_alike_on_every_system() -> None:
-    assert advice.as_meant(" a\\.\\b//c.png ") == "a/b/c.png"
+    assert as_meant(" a\\.\\b//c.png ") == "a/b/c.png"

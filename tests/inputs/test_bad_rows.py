@@ -56,7 +56,14 @@ def test_rows_that_no_fingerprint_sees_are_listed_anew(case: Case) -> None:
     assert listed[["row", "reason"]].to_numpy().tolist() == [[2, "no image path"]]
     assert read_json(run / "summary.json")["num_quarantined"] == 1
     flagged = pd.read_csv(run / "flagged.csv", keep_default_na=False).set_index("image_path")
-    assert "(row 3)" in flagged.loc["twin.png", "reason"]
+    assert "(row 3)" in str(flagged.loc["twin.png", "reason"])
     table.write_text(rows, encoding="utf-8")
     assert "decode" not in case.audit(table).stderr
     assert not (run / "quarantine.csv").exists()
+
+
+def test_no_cell_of_the_quarantine_is_run_by_a_spreadsheet(case: Case) -> None:
+    table = case.table(rows_of() + "=cmd|x.png,dog\n")
+    assert case.audit(table).exit_code == 0
+    listed = pd.read_csv(case.root / "run" / "quarantine.csv", keep_default_na=False)
+    assert listed["image_path"].tolist() == ["'=cmd|x.png"]
