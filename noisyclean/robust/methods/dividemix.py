@@ -173,7 +173,7 @@ class DivideMix:
             warmup_has_strong_views=True,
             strong_from=EASY,
             temperature=1.0,
-            mixup_alpha=1.0,
+            mixup_alpha=0.2,
         )
         return settings, {
             "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images",
