@@ -137,10 +137,10 @@ def _choose_dtype(device: str, dtype: str) -> tuple[torch.dtype, str]:
         return {"bfloat16": torch.bfloat16, "float32": torch.float32}[dtype], f"{dtype}: as asked"
     if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16, "bfloat16: this accelerator multiplies it natively"
-    if device != "cpu" or not (cpu_has_tiles() or _cpu_says("_is_avx512_bf16_supported")):
-        return torch.float32, f"float32: bfloat16 is not native on this {device} device"
-    if cpu_has_tiles():
+    if device == "cpu" and cpu_has_tiles():
         return torch.bfloat16, "bfloat16: this CPU multiplies it in tiles (AMX)"
+    if device != "cpu" or not _cpu_says("_is_avx512_bf16_supported"):
+        return torch.float32, f"float32: bfloat16 is not native on this {device} device"
     if bfloat16_is_faster():
         return torch.bfloat16, "bfloat16: this CPU multiplies it faster than float32 (measured)"
     return torch.float32, "float32: this CPU multiplies bfloat16 no faster (measured)"

@@ -11,11 +11,11 @@ from noisyclean.base.places import require_images
 from noisyclean.cli import options
 from noisyclean.cli.render import (
     Terminal,
-    console,
     next_command,
     print_json,
     print_line,
     print_table,
+    print_verdict,
     require_passed,
     same_command,
 )
@@ -120,7 +120,7 @@ def show_audit(summary: dict[str, Any]) -> None:
         "flagged by class",
         [(row["name"], f"{row['num_flagged']:,} of {row['num_images']:,}") for row in worst],
     )
-    console.print(summary["verdict"], style="bold", markup=False)
+    print_verdict(summary["verdict"])
 
 
 def _show_next(out: Path) -> None:

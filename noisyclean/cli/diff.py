@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_table
+from noisyclean.cli.render import Terminal, next_command, print_json, print_table, print_verdict
 
 __all__ = ["diff"]
 
@@ -28,7 +28,7 @@ def diff(
 
     found = run_diff(run_a, run_b, out=out, reporter=Terminal())
     print_table(f"from {run_a} to {run_b}", _rows(found))
-    console.print(found["verdict"], style="bold", markup=False)
+    print_verdict(found["verdict"])
     next_command("noisyclean", "review", run_b, read_run(run_b).flagged(), "--out", "labels.cleaned.csv")
     if as_json:
         print_json(found)

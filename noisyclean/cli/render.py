@@ -27,6 +27,7 @@ __all__ = [
     "print_json",
     "print_line",
     "print_table",
+    "print_verdict",
     "require_passed",
     "same_command",
     "words_for",
@@ -152,6 +153,11 @@ def words_for(context: typer.Context, *names: str) -> list[str]:
 def print_line(text: str) -> None:
     """A line as it is, however long: what wraps cannot be pasted."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def print_verdict(text: str) -> None:
+    """The sentence that says what came out."""
+    console.print(f"[bold]{escape(text)}[/]")
 
 
 def next_command(*words: object) -> None:

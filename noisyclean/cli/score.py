@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from noisyclean.cli import options
-from noisyclean.cli.render import Terminal, console, next_command, print_json, require_passed, words_for
+from noisyclean.cli.render import Terminal, next_command, print_json, print_verdict, require_passed, words_for
 
 __all__ = ["score"]
 
@@ -51,7 +51,7 @@ def score(
         max_bad=max_bad,
         reporter=Terminal(),
     )
-    console.print(found["verdict"], style="bold", markup=False)
+    print_verdict(found["verdict"])
     if as_json:
         print_json(found)
     require_passed(found, hint=f"{found['out']} lists them, the worst with the highest p_mislabeled.")

@@ -10,7 +10,16 @@ import typer
 from noisyclean.base.places import require_images
 from noisyclean.cli import options
 from noisyclean.cli.audit import show_estimate
-from noisyclean.cli.render import Terminal, console, next_command, print_json, print_line, print_table, same_command
+from noisyclean.cli.render import (
+    Terminal,
+    console,
+    next_command,
+    print_json,
+    print_line,
+    print_table,
+    print_verdict,
+    same_command,
+)
 
 __all__ = ["train"]
 
@@ -158,6 +167,6 @@ def _show(summary: dict[str, Any], out: Path) -> None:
             [(row["name"], f"{row['test_accuracy']:.4f}") for row in summary["comparison"]["rows"]],
         )
         console.print(summary["comparison"]["verdict"], markup=False)
-    console.print(summary["verdict"], style="bold", markup=False)
+    print_verdict(summary["verdict"])
     print_line(f"{summary['num_flagged']:,} labels are flagged in {out / summary['scores']}")
     print_line(f"open {out / 'report.html'} for the curves; the model is in {out / 'model'}")

@@ -273,7 +273,7 @@ def _notes(text: TextTable, columns: Columns, table: LabelTable, facts: dict[str
         notes[1] = "labels are the names of the folders"
     if table.group_N is not None:
         notes.append(f"groups from column {columns.group!r}: {len(np.unique(table.group_N)):,}")
-    if columns.split is not None and table.split_N is not None and text.kind != "folders":
+    if table.split_N is not None and text.kind != "folders":
         notes.append(f"splits from column {columns.split!r}: {quoted(sorted(set(table.split_N)))}")
     merged = facts["num_merged"] - facts["num_conflicts"]
     if merged > 0:

@@ -143,8 +143,6 @@ def _in_every_spelling(
     for path in written:
         if path not in images:
             others.setdefault(_folded(path), []).append(path)
-    if not others:
-        return dict(decisions)
     spellings = {other: one for path, one in decisions.items() for other in others.get(_folded(path), ())}
     return spellings | dict(decisions)
 
