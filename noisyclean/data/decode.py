@@ -20,6 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from noisyclean.data.formats import HEIC_ADVICE, HEIC_SUFFIXES, can_read_heic
 from noisyclean.data.jpeg import as_stored, fast_pixels
+from noisyclean.data.orientation import upright
 
 __all__ = [
     "DAMAGE",
@@ -149,8 +150,7 @@ def decode_content(content: bytes, mapping: PixelMapping) -> Decoded:
                 image_HWI = pixels_HWI if is_as_wanted else _squash(pixels_HWI, mapping.size_px)
             else:
                 image.load()
-                ImageOps.exif_transpose(image, in_place=True)
-                image_HWI = _resize(_to_rgb(image, mapping.window), mapping)
+                image_HWI = _resize(_to_rgb(upright(image), mapping.window), mapping)
         except DAMAGE as error:
             raise UnreadableImage(f"damaged or truncated: {_one_line(error)}") from error
     return Decoded(image_HWI=image_HWI, width_px=width, height_px=height, note=note)

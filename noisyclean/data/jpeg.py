@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
+
+from noisyclean.data.orientation import AS_STORED, orientation
 
 __all__ = ["as_stored", "fast_pixels"]
 
@@ -16,8 +18,7 @@ Decoder = Callable[[bytes], NDArray[np.uint8]]
 
 def as_stored(image: Image.Image) -> bool:
     """Whether a picture is a JPEG in colours or greys, to be shown as it lies in its file."""
-    upright = image.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9)
-    return image.format == "JPEG" and image.mode in ("RGB", "L") and upright
+    return image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == AS_STORED
 
 
 def fast_pixels(content: bytes) -> NDArray[np.uint8] | None:
