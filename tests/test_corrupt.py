@@ -75,6 +75,19 @@ def test_two_sources_of_flips_are_refused(cli: Run, labels: Path, pred_probs: Pa
     assert "--map and --pred-probs" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("symmetric", "--map"), ("instance-dependent", "--map"), ("symmetric-including-true", "--pred-probs")],
+)
+def test_what_a_kind_does_not_ask_for_is_refused(
+    kind: str, more: str, cli: Run, labels: Path, pred_probs: Path, tmp_path: Path
+) -> None:
+    word = "cat=dog" if more == "--map" else str(pred_probs)
+    refused = cli("corrupt", labels, "--kind", kind, "--rate", "0.3", "--out", tmp_path / "out.csv", more, word)
+    assert refused.exit_code == 2
+    assert f"{more}: say" in refused.stderr
+
+
 def test_what_cannot_flip_is_refused(cli: Run, labels: Path, pred_probs: Path, tmp_path: Path) -> None:
     words = ("--kind", "asymmetric", "--rate", "0.3", "--out", tmp_path / "out.csv")
     other = write_table(tmp_path / "other.csv", [("a.png", "cat"), ("b.png", "dog"), ("c.png", "fox")])

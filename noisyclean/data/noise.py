@@ -121,7 +121,7 @@ def parse_class_map(text: str, classes: tuple[str, ...]) -> dict[int, int]:
     """Read ``truck=automobile,bird=airplane`` as class indices; without text each class maps to the next.
 
     Raises:
-        UsageError: An unknown class, or a part without ``=``.
+        UsageError: An unknown class, a part without ``=``, a class named twice, or no class that flips to another.
     """
     if not text:
         return {index: (index + 1) % len(classes) for index in range(len(classes))}
@@ -132,5 +132,9 @@ def parse_class_map(text: str, classes: tuple[str, ...]) -> dict[int, int]:
         unknown = [name for name in (source, target) if name not in index_of]
         if not equals or unknown:
             raise UsageError(f"--map {part}: write it as class=class", hint=f"Classes are {', '.join(classes)}.")
+        if index_of[source] in pairs:
+            raise UsageError(f"--map {part}: {source} flips to another class already", hint="Leave this part out.")
         pairs[index_of[source]] = index_of[target]
+    if all(source == target for source, target in pairs.items()):
+        raise UsageError(f"--map {text}: no class flips to another", hint="Write it as class=other.")
     return pairs

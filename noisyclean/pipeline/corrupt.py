@@ -70,8 +70,8 @@ def corrupt(
         ``num_rows``, ``num_changed`` and ``rate``, the share of labels that really changed.
 
     Raises:
-        UsageError: An unknown kind, a rate outside [0, 1], both ``map`` and ``pred_probs``; or ``out`` is the input,
-            is there already, or is named as another kind of table.
+        UsageError: An unknown kind, a rate outside [0, 1], ``map`` and ``pred_probs`` together or beside a kind that
+            does not ask for them; or ``out`` is the input, is there already, or is named as another kind of table.
         DataError: The table or the probabilities cannot be used.
     """
     _check(kind, rate, map, pred_probs)
@@ -108,6 +108,12 @@ def _check(kind: str, rate: float, map: str, pred_probs: str | Path | None) -> N
         raise UsageError(f"--rate {rate}: must lie in [0, 1]")
     if map and pred_probs is not None:
         raise UsageError("--map and --pred-probs: both say which classes flip to which", hint="Leave one of them out.")
+    if map and kind != "asymmetric":
+        raise UsageError(f"--map: says nothing to --kind {kind}", hint="Leave it out, or add --kind asymmetric.")
+    if kind.startswith("symmetric") and pred_probs is not None:
+        raise UsageError(
+            f"--pred-probs: say nothing to --kind {kind}", hint="Leave it out, or add --kind instance-dependent."
+        )
     if kind == "instance-dependent" and pred_probs is None:
         raise UsageError(
             "--kind instance-dependent needs --pred-probs", hint="Give pred_probs.npz of an audit of this table."

@@ -93,3 +93,12 @@ def test_class_map_is_read_by_name() -> None:
 def test_a_wrong_class_map_names_the_classes(text: str) -> None:
     with pytest.raises(UsageError, match="Classes are cat, dog"):
         parse_class_map(text, ("cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("cat=cat,dog=dog", "no class flips"), ("cat=dog,cat=fox", "cat flips to another class already")],
+)
+def test_a_map_that_says_nothing_or_two_things_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_class_map(text, ("cat", "dog", "fox"))
