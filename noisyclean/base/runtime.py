@@ -62,8 +62,8 @@ class Runtime:
     """Whether training's forward and backward passes are compiled."""
     replays: bool = True
     """Whether an accelerator replays its training steps as recorded."""
-    suits_small_maps: bool = True
-    """Whether a CPU may convolve small feature maps in ways of its own."""
+    suits_convolutions: bool = True
+    """Whether a CPU may convolve in ways of its own."""
 
     @contextmanager
     def autocast(self) -> Iterator[None]:

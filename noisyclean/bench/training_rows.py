@@ -155,7 +155,7 @@ def our_dividemix(work: Workload, *, runtime: Runtime | None = None) -> Steps:
 
 def ordinary(make: Callable[..., Steps], work: Workload) -> Steps:
     """The same training by ordinary steps: others do not tell how much they compute, or compute more or fewer zeros."""
-    return make(work, runtime=replace(work.runtime, compiles=False, replays=False, suits_small_maps=False))
+    return make(work, runtime=replace(work.runtime, compiles=False, replays=False, suits_convolutions=False))
 
 
 def dividemix(work: Workload) -> Contest:

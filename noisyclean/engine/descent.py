@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from noisyclean.base.runtime import Runtime
 from noisyclean.base.shortage import shortage
 from noisyclean.config import OptimizerName
+from noisyclean.engine.convolutions import suit_convolutions
 from noisyclean.engine.distributed import Share, average_gradients
 from noisyclean.engine.muon import Muon
 from noisyclean.engine.optim import create_optimizer, set_rate
-from noisyclean.engine.small_maps import suit_small_maps
 from noisyclean.errors import NoisycleanError
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class Descent:
         weight_decay: float,
         average: WeightAverage | None = None,
     ) -> None:
-        suit_small_maps(model, runtime)
+        suit_convolutions(model, runtime)
         if average is not None:
-            suit_small_maps(average.model, runtime)
+            suit_convolutions(average.model, runtime)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         self.optimizer = create_optimizer(optimizer, model, weight_decay=weight_decay, dtype=runtime.dtype)

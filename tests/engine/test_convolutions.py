@@ -1,4 +1,4 @@
-"""Which convolutions compute small maps in a way of their own, on which machine."""
+"""Which convolutions compute in a way of their own, on which machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from noisyclean.base.runtime import Runtime, choose_runtime
-from noisyclean.engine import small_maps as module
+from noisyclean.engine import convolutions as module
+from noisyclean.engine.convolutions import suit_convolutions
 from noisyclean.engine.descent import Descent
-from noisyclean.engine.pixel_by_pixel import PixelByPixelConv2d
 from noisyclean.engine.side_by_side import SideBySideConv2d
-from noisyclean.engine.small_maps import suit_small_maps
+from noisyclean.engine.winograd import WinogradConv2d
 from noisyclean.nn import create_backbone
 from noisyclean.nn.ema import WeightAverage
 from tests.oracle.convolution import draw
@@ -28,11 +28,11 @@ F32 = replace(BF16, dtype=torch.float32)
     [
         (BF16, True, SideBySideConv2d),
         (BF16, False, nn.Conv2d),
-        (F32, False, PixelByPixelConv2d),
-        (F32, True, PixelByPixelConv2d),
+        (F32, False, WinogradConv2d),
+        (F32, True, WinogradConv2d),
         (replace(F32, compiles=True), False, nn.Conv2d),
-        (replace(F32, suits_small_maps=False), False, nn.Conv2d),
-        (replace(BF16, suits_small_maps=False), True, nn.Conv2d),
+        (replace(F32, suits_convolutions=False), False, nn.Conv2d),
+        (replace(BF16, suits_convolutions=False), True, nn.Conv2d),
         (replace(F32, device=torch.device("cuda")), False, nn.Conv2d),
     ],
 )
@@ -41,7 +41,7 @@ def test_the_machine_decides(
 ) -> None:
     monkeypatch.setattr(module, "cpu_has_tiles", lambda: has_tiles)
     net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
-    suit_small_maps(net, runtime)
+    suit_convolutions(net, runtime)
     assert type(net[0]) is wanted
 
 
@@ -55,8 +55,8 @@ def test_only_convolutions_that_keep_the_side_are_changed() -> None:
         nn.Conv2d(4, 4, 3, padding=1, groups=2),
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
     ]
-    suit_small_maps(nn.ModuleList([changed, *kept]), F32)
-    assert type(changed) is PixelByPixelConv2d
+    suit_convolutions(nn.ModuleList([changed, *kept]), F32)
+    assert type(changed) is WinogradConv2d
     assert {type(convolution) for convolution in kept} == {nn.Conv2d}
 
 
@@ -64,7 +64,7 @@ def test_what_is_trained_and_its_average_are_changed() -> None:
     net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
     average = WeightAverage(net, decay=0.9)
     Descent(net, F32, optimizer="sgd", weight_decay=0.0, average=average)
-    assert [type(trained.get_submodule("0")) for trained in (net, average.model)] == [PixelByPixelConv2d] * 2
+    assert [type(trained.get_submodule("0")) for trained in (net, average.model)] == [WinogradConv2d] * 2
 
 
 @pytest.mark.parametrize(("runtime", "rounding"), [(BF16, 2**-5), (F32, 1e-5)])
@@ -74,8 +74,8 @@ def test_a_net_answers_the_same_under_the_same_names(
     monkeypatch.setattr(module, "cpu_has_tiles", lambda: True)
     ordinary = create_backbone("noisyclean_compact", num_classes=3, seed=0)
     changed = copy.deepcopy(ordinary)
-    suit_small_maps(changed, runtime)
-    assert sum(type(part) in (SideBySideConv2d, PixelByPixelConv2d) for part in changed.modules()) == 6
+    suit_convolutions(changed, runtime)
+    assert sum(type(part) in (SideBySideConv2d, WinogradConv2d) for part in changed.modules()) == 6
     assert ordinary.state_dict().keys() == changed.state_dict().keys()
     x_BIHW = draw(32, 3, 24, 24, dtype=torch.float32)
     with runtime.autocast():

@@ -1,4 +1,4 @@
-"""Which way small feature maps are convolved on a CPU."""
+"""In which way 3 x 3 convolutions are computed on a CPU."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from noisyclean.base.runtime import Runtime, cpu_has_tiles
-from noisyclean.engine.pixel_by_pixel import PixelByPixelConv2d
 from noisyclean.engine.side_by_side import SideBySideConv2d
+from noisyclean.engine.winograd import WinogradConv2d
 
-__all__ = ["suit_small_maps"]
+__all__ = ["suit_convolutions"]
 
 
-def suit_small_maps(model: nn.Module, runtime: Runtime) -> None:
-    """Make a net's convolutions compute small maps in a way of their own where the runtime gains by it.
+def suit_convolutions(model: nn.Module, runtime: Runtime) -> None:
+    """Make a net's convolutions compute in a way of their own where the runtime gains by it.
 
     Args:
         model: Any net; its parameters and their names stay as they are.
@@ -28,11 +28,11 @@ def suit_small_maps(model: nn.Module, runtime: Runtime) -> None:
 
 
 def _way(runtime: Runtime) -> type[nn.Conv2d] | None:
-    if runtime.device.type != "cpu" or not runtime.suits_small_maps:
+    if runtime.device.type != "cpu" or not runtime.suits_convolutions:
         return None
     if runtime.dtype == torch.bfloat16:
         return SideBySideConv2d if cpu_has_tiles() else None
-    return None if runtime.compiles else PixelByPixelConv2d
+    return None if runtime.compiles else WinogradConv2d
 
 
 def _keeps_side(convolution: nn.Conv2d) -> bool:
