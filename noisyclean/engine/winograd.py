@@ -23,8 +23,11 @@ from noisyclean.ops.minimal_filtering import SIDES, transforms
 
 __all__ = ["WinogradConv2d", "convolve"]
 
-LEAST_CHANNELS, LEAST_TILES = 64, 64
-"""From which on it repays itself; tiles of all images together (measured: ``docs/measurements-speed.md``)."""
+LEAST_IMAGES = 32
+LEAST_CHANNELS = 64
+LEAST_CHANNELS_OF_MANY = {"AVX512": 128}
+"""From which on it repays itself: channels in and out, and the more of the two, by what the CPU can do (measured:
+``docs/measurements-speed.md``)."""
 PART_BYTES = 3 * 2**20
 """Of a thread's lifted tiles at a time: more would not stay in a cache, fewer make skinny products."""
 
@@ -34,13 +37,16 @@ class WinogradConv2d(nn.Conv2d):
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
         """What ``nn.Conv2d`` gives up to rounding; shapes (B, I, H, W) to (B, J, H, W)."""
-        num, _, height, width = x_BIHW.shape
-        tiling = _Tiling.best(height, width)
-        are_many = num * math.prod(tiling.grid) >= LEAST_TILES
-        if not are_many or min(self.weight.shape[:2]) < LEAST_CHANNELS or x_BIHW.dtype != torch.float32:
+        if x_BIHW.dtype != torch.float32 or len(x_BIHW) < LEAST_IMAGES or not self._is_wide:
             return super().forward(x_BIHW)
-        y_BJHW = convolve(x_BIHW, self.weight, tiling.side)
+        y_BJHW = convolve(x_BIHW, self.weight, _Tiling.best(x_BIHW.shape[2], x_BIHW.shape[3]).side)
         return y_BJHW if self.bias is None else y_BJHW + self.bias[:, None, None]
+
+    @property
+    def _is_wide(self) -> bool:
+        fewer, more = sorted((self.in_channels, self.out_channels))
+        least = LEAST_CHANNELS_OF_MANY.get(torch.backends.cpu.get_cpu_capability(), LEAST_CHANNELS)
+        return fewer >= LEAST_CHANNELS and more >= least
 
 
 def convolve(x_BIHW: Tensor, weight_JI33: Tensor, side: int) -> Tensor:

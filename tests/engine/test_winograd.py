@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from noisyclean.engine import winograd as module
-from noisyclean.engine.winograd import LEAST_CHANNELS, LEAST_TILES, WinogradConv2d, convolve
+from noisyclean.engine.winograd import LEAST_CHANNELS, LEAST_IMAGES, WinogradConv2d, convolve
 from noisyclean.ops.minimal_filtering import SIDES
 from tests.oracle.convolution import draw, slowly_convolved
+
+MANY = 128
+"""Enough channels for any CPU."""
 
 
 @pytest.fixture
@@ -66,10 +69,10 @@ def test_its_gradients_are_those_of_small_differences(shape: tuple[int, int], si
 def test_float32_is_the_ordinary_convolution_up_to_rounding(
     side: int, has_bias: bool, layout: torch.memory_format
 ) -> None:
-    ordinary = nn.Conv2d(LEAST_CHANNELS, LEAST_CHANNELS, 3, padding=1, bias=has_bias).to(memory_format=layout)
+    ordinary = nn.Conv2d(LEAST_CHANNELS, MANY, 3, padding=1, bias=has_bias).to(memory_format=layout)
     changed = copy.deepcopy(ordinary)
     changed.__class__ = WinogradConv2d
-    given_BIHW = draw(LEAST_TILES, LEAST_CHANNELS, side, side, dtype=torch.float32).to(memory_format=layout)
+    given_BIHW = draw(LEAST_IMAGES, LEAST_CHANNELS, side, side, dtype=torch.float32).to(memory_format=layout)
     answers = []
     for convolution in (ordinary, changed):
         x_BIHW = given_BIHW.clone().requires_grad_()
@@ -82,18 +85,28 @@ def test_float32_is_the_ordinary_convolution_up_to_rounding(
 
 
 @pytest.mark.parametrize(
-    ("images", "num_in", "num_out", "dtype", "is_changed"),
+    ("can", "images", "num_in", "num_out", "dtype", "is_changed"),
     [
-        (LEAST_TILES // 4, LEAST_CHANNELS, LEAST_CHANNELS, torch.float32, True),
-        (LEAST_TILES // 4 - 1, LEAST_CHANNELS, LEAST_CHANNELS, torch.float32, False),
-        (LEAST_TILES, LEAST_CHANNELS - 1, LEAST_CHANNELS, torch.float32, False),
-        (LEAST_TILES, LEAST_CHANNELS, LEAST_CHANNELS - 1, torch.float32, False),
-        (LEAST_TILES, LEAST_CHANNELS, LEAST_CHANNELS, torch.bfloat16, False),
+        ("AVX512", LEAST_IMAGES, LEAST_CHANNELS, MANY, torch.float32, True),
+        ("AVX512", LEAST_IMAGES, MANY, LEAST_CHANNELS, torch.float32, True),
+        ("AVX512", LEAST_IMAGES - 1, LEAST_CHANNELS, MANY, torch.float32, False),
+        ("AVX512", LEAST_IMAGES, LEAST_CHANNELS, MANY - 1, torch.float32, False),
+        ("AVX512", LEAST_IMAGES, LEAST_CHANNELS - 1, MANY, torch.float32, False),
+        ("AVX512", LEAST_IMAGES, MANY, MANY, torch.bfloat16, False),
+        ("AVX2", LEAST_IMAGES, LEAST_CHANNELS, LEAST_CHANNELS, torch.float32, True),
+        ("AVX2", LEAST_IMAGES, LEAST_CHANNELS - 1, LEAST_CHANNELS, torch.float32, False),
     ],
 )
 def test_it_is_taken_where_it_repays_itself(
-    images: int, num_in: int, num_out: int, dtype: torch.dtype, is_changed: bool, monkeypatch: pytest.MonkeyPatch
+    can: str,
+    images: int,
+    num_in: int,
+    num_out: int,
+    dtype: torch.dtype,
+    is_changed: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: can)
     seen: list[torch.Size] = []
 
     def watched(x_BIHW: Tensor, weight_JI33: Tensor, side: int) -> Tensor:
