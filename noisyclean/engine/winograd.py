@@ -4,7 +4,8 @@ https://arxiv.org/abs/1509.09308. A feature map is cut into tiles that overlap b
 one product of channels for each coordinate (:mod:`noisyclean.ops.minimal_filtering`). All of it is matrix products,
 which run at the machine's peak, and copies.
 
-Letters: T threads, F coordinates of a lifted tile, G tiles of a thread's images, P = G x channels.
+Letters: F coordinates of a lifted tile, S pixels of an outcome, G tiles of all images, T threads, P what is left of
+G x channels for each.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ from noisyclean.ops.minimal_filtering import SIDES, transforms
 
 __all__ = ["WinogradConv2d", "convolve"]
 
-LEAST_IMAGES = 32
-LEAST_CHANNELS = 64
-LEAST_CHANNELS_OF_MANY = {"AVX512": 128}
-"""From which on it repays itself: channels in and out, and the more of the two, by what the CPU can do (measured:
-``docs/measurements-speed.md``)."""
+LEAST_IMAGES, LEAST_CHANNELS = 32, 64
+MANY_CHANNELS = {"AVX2": 64, "AVX512": 128}
+"""From which on it repays itself: images, channels on the narrower side and on the wider one, by what the CPU can do
+(measured: ``docs/measurements-speed.md``)."""
 PART_BYTES = 3 * 2**20
 """Of a thread's lifted tiles at a time: more would not stay in a cache, fewer make skinny products."""
 
@@ -45,8 +45,8 @@ class WinogradConv2d(nn.Conv2d):
     @property
     def _is_wide(self) -> bool:
         fewer, more = sorted((self.in_channels, self.out_channels))
-        least = LEAST_CHANNELS_OF_MANY.get(torch.backends.cpu.get_cpu_capability(), LEAST_CHANNELS)
-        return fewer >= LEAST_CHANNELS and more >= least
+        many = MANY_CHANNELS.get(torch.backends.cpu.get_cpu_capability(), math.inf)
+        return fewer >= LEAST_CHANNELS and more >= many
 
 
 def convolve(x_BIHW: Tensor, weight_JI33: Tensor, side: int) -> Tensor:
@@ -89,10 +89,9 @@ class _Convolution(torch.autograd.Function):
         dx_BHWI = torch.empty_like(x_BHWI, memory_format=torch.contiguous_format)
         dkernel_FIJ = torch.zeros_like(kernel_FIJ)
         for part in work.parts:
-            dz_TFGJ = work.lower_transposed(dy_BHWJ[part])
-            for v_FGI, dz_FGJ in zip(work.lift(x_BHWI[part]), dz_TFGJ, strict=True):
-                dkernel_FIJ.baddbmm_(v_FGI.transpose(1, 2), dz_FGJ)
-            work.lift_transposed(work.product(dz_TFGJ, kernel_FIJ.transpose(1, 2)), dx_BHWI[part])
+            dz_FGJ = work.lower_transposed(dy_BHWJ[part])
+            dkernel_FIJ.baddbmm_(work.lift(x_BHWI[part]).transpose(1, 2), dz_FGJ)
+            work.lift_transposed(work.product(dz_FGJ, kernel_FIJ.transpose(1, 2)), dx_BHWI[part])
         dweight_33IJ = (work.maps.kernel_F9.T @ dkernel_FIJ.flatten(1)).view(3, 3, *kernel_FIJ.shape[1:])
         return dx_BHWI.permute(0, 3, 1, 2), dweight_33IJ.permute(3, 2, 0, 1), None
 
@@ -164,55 +163,56 @@ class _Workspace:
         self._buffers = {"tiles": x_BIHW.new_empty(min(most, num) * lifted)}
 
     def lift(self, x_BHWI: Tensor) -> Tensor:
-        """What the tiles see, lifted: shape (T, F, G, I)."""
+        """What the tiles see, lifted: shape (F, G, I)."""
         padded_HWBI = self._padded_HWBI[:, :, : len(x_BHWI)]
         self.tiling.inside(padded_HWBI).copy_(x_BHWI)
-        return self._mapped(self.maps.lift_FF, self._copied(self.tiling.overlapping(padded_HWBI)), "lifted")
+        return self._lifted(self.maps.lift_FF, self.tiling.overlapping(padded_HWBI), "lifted")
 
-    def product(self, x_TFGI: Tensor, kernel_FIJ: Tensor) -> Tensor:
-        """Of channels, for each coordinate: shape (T, F, G, J)."""
-        z_TFGJ = self._buffer("tiles", *x_TFGI.shape[:3], kernel_FIJ.shape[2])
-        for x_FGI, z_FGJ in zip(x_TFGI, z_TFGJ, strict=True):
-            torch.bmm(x_FGI, kernel_FIJ, out=z_FGJ)
-        return z_TFGJ
+    def product(self, x_FGI: Tensor, kernel_FIJ: Tensor) -> Tensor:
+        """Of channels, for each coordinate: shape (F, G, J)."""
+        z_FGJ = self._buffer("tiles", *x_FGI.shape[:2], kernel_FIJ.shape[2])
+        return torch.bmm(x_FGI, kernel_FIJ, out=z_FGJ)
 
-    def lower(self, z_TFGJ: Tensor, out_BHWJ: Tensor) -> None:
+    def lower(self, z_FGJ: Tensor, out_BHWJ: Tensor) -> None:
         """Write the tiles' outcome to the maps."""
         tiles = self._by_threads(self.tiling.apart(out_BHWJ))
-        tiles.copy_(self._mapped(self.maps.lower_SF, z_TFGJ, "lifted").view(tiles.shape))
+        tiles.copy_(self._lowered(self.maps.lower_SF, z_FGJ, tiles.shape))
 
     def lower_transposed(self, dy_BHWJ: Tensor) -> Tensor:
-        """Gradients of the products from those of the maps: shape (T, F, G, J)."""
+        """Gradients of the products from those of the maps: shape (F, G, J)."""
         tall, wide = self.tiling.covered
         beyond = (0, 0, 0, wide - self.tiling.width, 0, tall - self.tiling.height)
         tiles = self.tiling.apart(functional.pad(dy_BHWJ, beyond) if any(beyond) else dy_BHWJ)
-        return self._mapped(self.maps.lower_SF.T, self._copied(tiles), "gradients")
+        return self._lifted(self.maps.lower_SF.T, tiles, "gradients")
 
-    def lift_transposed(self, dx_TFGI: Tensor, out_BHWI: Tensor) -> None:
+    def lift_transposed(self, dx_FGI: Tensor, out_BHWI: Tensor) -> None:
         """Write the maps' gradients: of what tiles see, summed where they overlap."""
         padded_HWBI = self._buffer("padded", *self._padded_HWBI.shape)[:, :, : len(out_BHWI)].zero_()
         windows = self._by_threads(self.tiling.overlapping(padded_HWBI))
-        tiles = self._mapped(self.maps.lift_FF.T, dx_TFGI, "lifted").view(windows.shape)
+        tiles = self._lowered(self.maps.lift_FF.T, dx_FGI, windows.shape)
         halves = slice(self.tiling.side), slice(self.tiling.side, None)
         for down, right in itertools.product(halves, halves):  # in each of them no pixel comes twice
             windows[:, down, right] += tiles[:, down, right]
         out_BHWI.copy_(self.tiling.inside(padded_HWBI))
 
+    def _lifted(self, way: Tensor, tiles: Tensor, name: str) -> Tensor:
+        """Tiles times a map, in a buffer of this name."""
+        strips = self._by_threads(tiles)
+        x_TSP = self._buffer("tiles", *strips.shape).copy_(strips).view(len(strips), way.shape[1], -1)
+        y_FTP = self._buffer(name, len(way), len(strips), x_TSP.shape[2])
+        torch.bmm(way.expand(len(strips), -1, -1), x_TSP, out=y_FTP.transpose(0, 1))
+        return y_FTP.view(len(way), -1, tiles.shape[-1])
+
+    def _lowered(self, way: Tensor, z_FGJ: Tensor, shape: torch.Size) -> Tensor:
+        """The map of products to tiles of a shape that begins with the threads."""
+        z_FTP = z_FGJ.view(len(z_FGJ), shape[0], -1)
+        y_TSP = self._buffer("lifted", shape[0], len(way), z_FTP.shape[2])
+        return torch.bmm(way.expand(shape[0], -1, -1), z_FTP.transpose(0, 1), out=y_TSP).view(shape)
+
     def _by_threads(self, tiles: Tensor) -> Tensor:
         """With an axis of threads in front, among which images are split: a skinny product keeps but one busy."""
         strips: Tensor = tiles.unflatten(4, (math.gcd(tiles.shape[4], self.num_threads), -1))
         return strips.movedim(4, 0)
-
-    def _copied(self, tiles: Tensor) -> Tensor:
-        strips = self._by_threads(tiles)
-        return self._buffer("tiles", *strips.shape).copy_(strips)
-
-    def _mapped(self, way: Tensor, tiles: Tensor, name: str) -> Tensor:
-        """Tiles times a map, in a buffer of this name."""
-        x_TFP = tiles.view(len(tiles), way.shape[1], -1)
-        y_TFP = self._buffer(name, len(x_TFP), len(way), x_TFP.shape[2])
-        torch.bmm(way.expand(len(x_TFP), -1, -1), x_TFP, out=y_TFP)
-        return y_TFP.view(*y_TFP.shape[:2], -1, tiles.shape[-1])
 
     def _buffer(self, name: str, *shape: int) -> Tensor:
         if name not in self._buffers:

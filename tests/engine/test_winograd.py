@@ -95,6 +95,7 @@ def test_float32_is_the_ordinary_convolution_up_to_rounding(
         ("AVX512", LEAST_IMAGES, MANY, MANY, torch.bfloat16, False),
         ("AVX2", LEAST_IMAGES, LEAST_CHANNELS, LEAST_CHANNELS, torch.float32, True),
         ("AVX2", LEAST_IMAGES, LEAST_CHANNELS - 1, LEAST_CHANNELS, torch.float32, False),
+        ("DEFAULT", LEAST_IMAGES, MANY, MANY, torch.float32, False),
     ],
 )
 def test_it_is_taken_where_it_repays_itself(
