@@ -40,7 +40,7 @@ class WinogradConv2d(nn.Conv2d):
         if x_BIHW.dtype != torch.float32 or len(x_BIHW) < LEAST_IMAGES or not self._is_wide:
             return super().forward(x_BIHW)
         y_BJHW = convolve(x_BIHW, self.weight, _Tiling.best(x_BIHW.shape[2], x_BIHW.shape[3]).side)
-        return y_BJHW if self.bias is None else y_BJHW + self.bias[:, None, None]
+        return y_BJHW if self.bias is None else y_BJHW.add_(self.bias[:, None, None])
 
     @property
     def _is_wide(self) -> bool:
@@ -74,11 +74,12 @@ class _Convolution(torch.autograd.Function):
         kernel_FIJ = (work.maps.kernel_F9 @ kernel_9P).view(-1, num_in, num_out)
         ctx.tiling = tiling
         ctx.save_for_backward(x_BIHW, kernel_FIJ)
-        x_BHWI = x_BIHW.permute(0, 2, 3, 1)
-        y_BHWJ = x_BHWI.new_empty(len(x_BHWI), *tiling.covered, num_out)
+        shape = (len(x_BIHW), num_out, *tiling.covered)
+        y_BJHW = torch.empty(shape, dtype=x_BIHW.dtype, memory_format=torch.channels_last)
+        x_BHWI, y_BHWJ = x_BIHW.permute(0, 2, 3, 1), y_BJHW.permute(0, 2, 3, 1)
         for part in work.parts:
             work.lower(work.product(work.lift(x_BHWI[part]), kernel_FIJ), y_BHWJ[part])
-        return tiling.cut(y_BHWJ).permute(0, 3, 1, 2)
+        return tiling.cut(y_BJHW)  # no view: who follows may write over it
 
     @staticmethod
     @once_differentiable
@@ -121,10 +122,11 @@ class _Tiling:
         """Height and width that the tiles cover."""
         return self.grid[0] * self.side, self.grid[1] * self.side
 
-    def cut(self, y_BHWJ: Tensor) -> Tensor:
-        """Maps without what tiles cover beyond them, and without gaps in memory."""
-        cut_BHWJ: Tensor = y_BHWJ[:, : self.height, : self.width]
-        return cut_BHWJ.contiguous()
+    def cut(self, y_BJHW: Tensor) -> Tensor:
+        """Maps without what tiles cover beyond them, channels last and without gaps in memory."""
+        if self.covered == (self.height, self.width):
+            return y_BJHW
+        return y_BJHW[..., : self.height, : self.width].contiguous(memory_format=torch.channels_last)
 
     def inside(self, padded_HWBI: Tensor) -> Tensor:
         """The maps in the zeros around them, shape (B, H, W, I)."""

@@ -63,6 +63,18 @@ def test_its_gradients_are_those_of_small_differences(shape: tuple[int, int], si
     assert torch.autograd.gradcheck(lambda x, weight: convolve(x, weight, side), (x_BIHW, weight_JI33))
 
 
+@pytest.mark.parametrize("side", [5, 8])
+def test_what_follows_may_write_over_the_outcome(side: int) -> None:
+    x_BIHW, weight_JI33 = draw(2, 2, side, side).requires_grad_(), draw(2, 2, 3, 3, seed=1).requires_grad_()
+
+    def convolve_and_add(x: Tensor, weight: Tensor) -> Tensor:
+        y_BJHW = convolve(x, weight, 4)
+        y_BJHW += x
+        return y_BJHW.relu_()
+
+    assert torch.autograd.gradcheck(convolve_and_add, (x_BIHW, weight_JI33))
+
+
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("side", [3, 4, 5, 12])
