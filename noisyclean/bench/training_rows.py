@@ -32,8 +32,9 @@ from noisyclean.pipeline.audit import audit as run_audit
 from noisyclean.pipeline.evaluate import evaluate, true_labels
 from noisyclean.pipeline.plan import SMALL_VIEW_SIDE
 from noisyclean.pretrain.simclr import SimCLR
+from noisyclean.robust.dividemix_settings import DivideMixSettings
 from noisyclean.robust.method import TrainingData
-from noisyclean.robust.methods.dividemix import DivideMix, DivideMixSettings
+from noisyclean.robust.methods.dividemix import DivideMix
 from noisyclean.types import FloatArray
 
 __all__ = ["Steps", "audit", "dividemix", "ordinary", "our_dividemix", "our_simclr", "simclr"]

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from noisyclean.base.runtime import Runtime
 from noisyclean.ops.mixmatch import refined_targets
 from noisyclean.ops.selection import class_prior, is_asymmetric
-from noisyclean.robust.division import Divider, Division, LossDivider
-from noisyclean.robust.judging import judge, judge_and_embed, loss_of
+from noisyclean.robust.division import Divider, Division, Line, LossDivider
+from noisyclean.robust.judging import judge, judge_and_embed
 from noisyclean.robust.method import TrainingData
 from noisyclean.robust.neighbourhood import vote_of_neighbours
 from noisyclean.types import FloatArray
 
-__all__ = ["CoDivision", "loss_divider", "wrong_log_odds"]
+__all__ = ["CoDivision", "line_of", "wrong_log_odds"]
 
 SMALLEST_MASS = 1e-3
 """Of all classes together, where neighbours vote too: they are few, and none of them for a class does not make it
@@ -32,16 +32,17 @@ MOST_VOTERS = 100_000
 
 
 class CoDivision:
-    """Each net's labels, divided by the losses of another net (co-divide).
+    """Each net's labels, divided by the opinion of another net (co-divide).
 
     https://arxiv.org/abs/2002.07394, section 3.1. Both nets are judged before either is trained on, as there.
 
     Args:
         data: Images, labels, and which are trained on.
-        divider: Decides by one net's losses.
+        divider: Decides by one net's opinion.
         num_nets: 1 divides for itself.
         follows_prior: Estimate the class frequencies from the believed labels; uniform otherwise, as published.
         neighbour_share: Of the opinion on an image, what its neighbours' votes make up; the rest is the net's own.
+        keeps_doubted: Trust a doubted label as far as it is probable, instead of not at all.
         runtime: Device and dtype.
     """
 
@@ -53,12 +54,14 @@ class CoDivision:
         num_nets: int,
         follows_prior: bool,
         neighbour_share: float = 0.0,
+        keeps_doubted: bool = False,
         runtime: Runtime,
     ) -> None:
         self.data = data
         self.divider = divider
         self.follows_prior = follows_prior
         self.neighbour_share = neighbour_share
+        self.keeps_doubted = keeps_doubted
         self.runtime = runtime
         self.divisions: list[Division] = []
         """For each net; empty before the first."""
@@ -84,13 +87,11 @@ class CoDivision:
         self.is_asymmetric = any(
             is_asymmetric(predicted_T, label_T, self.data.num_classes) for predicted_T in predictions
         )
-        own = [
-            self.divider(index, loss_of(opinions[index][train_T], label_T), predicted_T == label_T)
-            for index, predicted_T in enumerate(predictions)
-        ]
+        own = [self.divider(index, opinion_NC[train_T]) for index, opinion_NC in enumerate(opinions)]
         self._take(own[1:] + own[:1])
         for index, division in enumerate(self.divisions):
-            self.p_clean_LN[index, train_T] = torch.where(division.is_labelled_T, division.p_clean_T, 0.0)
+            trusted_T = division.is_labelled_T | self.keeps_doubted
+            self.p_clean_LN[index, train_T] = torch.where(trusted_T, division.p_clean_T, 0.0)
         self.guess_NC.copy_(torch.stack([log_p_NC.exp() for log_p_NC in opinions]).mean(dim=0))
         if self.follows_prior:
             believed_T = torch.stack([division.p_clean_T for division in own]).mean(dim=0)
@@ -155,29 +156,23 @@ class CoDivision:
         self.notes = list(state["notes"])
 
 
-def loss_divider(
-    data: TrainingData, *, threshold: float, class_floor: float, cap_quantile: float, seed: int
-) -> LossDivider:
-    """DivideMix's divider of the rows trained on."""
-    return LossDivider(
+def line_of(data: TrainingData, *, threshold: float, class_floor: float) -> Line:
+    """Where the labels trained on are divided."""
+    return Line(
         label_T=data.label_N[data.train_T],
         verified_T=data.verified_N[data.train_T],
         num_classes=data.num_classes,
         threshold=threshold,
         class_floor=class_floor,
-        cap_quantile=cap_quantile,
-        seed=seed,
     )
 
 
 def wrong_log_odds(nets: Sequence[nn.Module], data: TrainingData, runtime: Runtime, *, seed: int) -> FloatArray:
     """Log-odds that each label is wrong, mean of the nets, of all images and not only those trained on."""
     everyone = replace(data, train_T=torch.arange(len(data.label_N), device=runtime.device))
-    divider = loss_divider(everyone, threshold=0.5, class_floor=0.0, cap_quantile=0.999, seed=seed)
+    divider = LossDivider(line_of(everyone, threshold=0.5, class_floor=0.0), cap_quantile=0.999, seed=seed)
     total_N = torch.zeros(len(data.label_N), dtype=torch.float64, device=runtime.device)
     for index, net in enumerate(nets):
-        log_p_NC = judge(net, data, runtime)
-        agrees_N = log_p_NC.argmax(dim=1) == data.label_N
-        total_N += divider(index, loss_of(log_p_NC, data.label_N), agrees_N).log_odds_T
+        total_N += divider(index, judge(net, data, runtime)).log_odds_T
     odds_N: FloatArray = (total_N / len(nets)).cpu().numpy()
     return odds_N

@@ -1,4 +1,4 @@
-"""Which labels are believed: DivideMix's division by losses with the guards it needs, and an oracle's.
+"""Which labels are believed: DivideMix's division by losses with the guards it needs, an audit's, and an oracle's.
 
 Guards: equal losses, losses without two bumps, an empty or tiny side, classes nobody would be left of, and a noise rate
 that is estimated and never asked for. What a guard did is said in the division's notes.
@@ -6,6 +6,7 @@ that is estimated and never asked for. What a guard did is said in the division'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,9 +17,11 @@ from torch import Tensor
 
 from noisyclean.ops.mixture import fit_two_components
 from noisyclean.ops.selection import lowest_per_class, with_class_floor
+from noisyclean.robust.judging import loss_of
+from noisyclean.robust.method import Posterior
 from noisyclean.types import FloatArray
 
-__all__ = ["Divider", "Division", "LossDivider", "TruthDivider"]
+__all__ = ["Divider", "Division", "JudgedDivider", "Line", "LossDivider", "TruthDivider"]
 
 HISTORY = 5
 """Epochs of losses kept for averaging; https://arxiv.org/abs/2002.07394, section 4.2."""
@@ -56,13 +59,12 @@ class Division:
 class Divider(Protocol):
     """Divides, once an epoch or so, for each net separately."""
 
-    def __call__(self, net_index: int, loss_T: Tensor, agrees_T: Tensor) -> Division:
-        """Divide by one net's losses.
+    def __call__(self, net_index: int, log_p_TC: Tensor) -> Division:
+        """Divide by one net's opinion.
 
         Args:
-            net_index: Whose losses they are.
-            loss_T: Cross-entropy of each given label.
-            agrees_T: Whether the net predicts the given label.
+            net_index: Whose opinion it is.
+            log_p_TC: Its log class probabilities.
         """
 
     def state_dict(self) -> dict[str, Any]:
@@ -72,55 +74,26 @@ class Divider(Protocol):
         """Continue from a saved state."""
 
 
-class LossDivider:
-    """A two-component mixture on the losses; https://arxiv.org/abs/2002.07394, section 3.1.
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Where labels are divided, whatever says how probably each is right."""
 
-    Args:
-        label_T: Given labels.
-        verified_T: Labels that are never doubted.
-        num_classes: C.
-        threshold: A label is believed above this probability.
-        class_floor: Least share of each class that stays labelled.
-        cap_quantile: Losses above this quantile are cut before the fit; 1 leaves them.
-        seed: Of the mixture's start.
+    label_T: Tensor
+    """Given labels."""
+    verified_T: Tensor
+    """Labels that are never doubted."""
+    num_classes: int
+    threshold: float
+    """A label is believed above this probability."""
+    class_floor: float
+    """Least share of each class that stays labelled."""
 
-    Deviations: the posterior is kept from turning back outside the two means; whether to average the history follows
-    the estimated noise rate, where the published code is told it.
-    """
-
-    def __init__(
-        self,
-        *,
-        label_T: Tensor,
-        verified_T: Tensor,
-        num_classes: int,
-        threshold: float,
-        class_floor: float,
-        cap_quantile: float,
-        seed: int,
-    ) -> None:
-        self.label_T = label_T
-        self.verified_T = verified_T
-        self.num_classes = num_classes
-        self.threshold = threshold
-        self.class_floor = class_floor
-        self.cap_quantile = cap_quantile
-        self.seed = seed
-        self._history: dict[int, list[Tensor]] = {}
-        self._noise_rate: dict[int, float] = {}
-
-    def __call__(self, net_index: int, loss_T: Tensor, agrees_T: Tensor) -> Division:
-        """Divide by one net's losses."""
-        history = [*self._history.get(net_index, []), _to_unit(loss_T)][-HISTORY:]
-        self._history[net_index] = history
-        if self._noise_rate.get(net_index, 0.0) >= AVERAGE_ABOVE:
-            loss_T = torch.stack(history).mean(dim=0)
-        value_T = loss_T.double().cpu().numpy()
-        log_odds, threshold, note = self._judge(value_T, float(agrees_T.float().mean()))
-        log_odds_T = torch.from_numpy(log_odds.clip(-MOST_LOG_ODDS, MOST_LOG_ODDS)).to(self.label_T.device)
+    def divide(self, log_odds_T: Tensor, *, threshold: float | None = None, note: str = "") -> Division:
+        """Divide by the log-odds that each label is wrong, float64, perhaps at another threshold."""
+        threshold = self.threshold if threshold is None else threshold
+        log_odds_T = log_odds_T.clamp(-MOST_LOG_ODDS, MOST_LOG_ODDS)
         p_clean_T = torch.where(self.verified_T, 1.0, torch.sigmoid(-log_odds_T)).float()
         noise_rate = 1 - float(p_clean_T.mean())
-        self._noise_rate[net_index] = noise_rate
         chosen_T = (p_clean_T > threshold) | self.verified_T
         kept_T = with_class_floor(chosen_T, -log_odds_T, self.label_T, self.num_classes, share=self.class_floor)
         p_clean_T = torch.where(kept_T & ~chosen_T, p_clean_T.clamp(min=HALF), p_clean_T)
@@ -128,13 +101,51 @@ class LossDivider:
             p_clean_T=p_clean_T, is_labelled_T=kept_T, log_odds_T=log_odds_T, noise_rate=noise_rate, note=note
         )
 
+
+class LossDivider:
+    """A two-component mixture on the losses; https://arxiv.org/abs/2002.07394, section 3.1.
+
+    Args:
+        line: Where labels are divided.
+        cap_quantile: Losses above this quantile are cut before the fit; 1 leaves them.
+        seed: Of the mixture's start.
+
+    Deviations: the posterior is kept from turning back outside the two means; whether to average the history follows
+    the estimated noise rate, where the published code is told it.
+    """
+
+    def __init__(self, line: Line, *, cap_quantile: float, seed: int) -> None:
+        self.line = line
+        self.cap_quantile = cap_quantile
+        self.seed = seed
+        self._history: dict[int, list[Tensor]] = {}
+        self._noise_rate: dict[int, float] = {}
+
+    def __call__(self, net_index: int, log_p_TC: Tensor) -> Division:
+        """Divide by the losses of one net's opinion."""
+        label_T = self.line.label_T
+        return self.divide(net_index, loss_of(log_p_TC, label_T), log_p_TC.argmax(dim=1) == label_T)
+
+    def divide(self, net_index: int, loss_T: Tensor, agrees_T: Tensor) -> Division:
+        """Divide by one net's losses, and by whether it predicts the given label."""
+        history = [*self._history.get(net_index, []), _to_unit(loss_T)][-HISTORY:]
+        self._history[net_index] = history
+        if self._noise_rate.get(net_index, 0.0) >= AVERAGE_ABOVE:
+            loss_T = torch.stack(history).mean(dim=0)
+        value_T = loss_T.double().cpu().numpy()
+        log_odds, threshold, note = self._judge(value_T, float(agrees_T.float().mean()))
+        log_odds_T = torch.from_numpy(log_odds).to(loss_T.device)
+        division = self.line.divide(log_odds_T, threshold=threshold, note=note)
+        self._noise_rate[net_index] = division.noise_rate
+        return division
+
     def state_dict(self) -> dict[str, Any]:
         """Losses of the last epochs, and the estimates."""
         return {"history": self._history, "noise_rate": self._noise_rate}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
-        device = self.label_T.device
+        device = self.line.label_T.device
         self._history = {index: [loss.to(device) for loss in kept] for index, kept in state["history"].items()}
         self._noise_rate = dict(state["noise_rate"])
 
@@ -144,13 +155,45 @@ class LossDivider:
         if mixture is None:
             return np.full_like(value_T, -MOST_LOG_ODDS), 0.0, "all losses are equal: every label is believed"
         if mixture.is_separated:
-            return mixture.log_odds_high(value_T), self.threshold, ""
+            return mixture.log_odds_high(value_T), self.line.threshold, ""
         order = value_T.argsort(kind="stable").argsort(kind="stable")
         quantile = (order + 0.5) / len(value_T)
         edge = min(max(share_agreeing, 0.01), 0.99)
         log_odds = np.log(quantile / (1 - quantile)) - np.log(edge / (1 - edge))
         note = f"{mixture.reason}: the {edge:.0%} smallest losses are believed, as many as the net agrees with"
         return 4 * log_odds, 0.5, note
+
+
+class JudgedDivider:
+    """Believes a label as far as an audit does: the net's opinion and all else that is known, calibrated.
+
+    Args:
+        line: Where labels are divided.
+        train_T: Rows of the labels.
+        num_images: N, of which these are some.
+        posterior: Judges labels.
+    """
+
+    def __init__(self, line: Line, *, train_T: Tensor, num_images: int, posterior: Posterior) -> None:
+        self.line = line
+        self.train_T = train_T
+        self.num_images = num_images
+        self.posterior = posterior
+
+    def __call__(self, net_index: int, log_p_TC: Tensor) -> Division:  # noqa: ARG002
+        """Divide by what labels probably are; of images that are not trained on nothing is asked."""
+        log_p_NC = log_p_TC.new_full((self.num_images, self.line.num_classes), -math.log(self.line.num_classes))
+        log_p_NC[self.train_T] = log_p_TC
+        posterior_NC = torch.from_numpy(self.posterior(log_p_NC.cpu().numpy())).double().to(log_p_TC.device)
+        p_clean_T = posterior_NC[self.train_T].gather(1, self.line.label_T[:, None]).squeeze(1)
+        return self.line.divide(-torch.logit(p_clean_T))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing is remembered."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """There is nothing to continue from."""
 
 
 class TruthDivider:
@@ -178,11 +221,11 @@ class TruthDivider:
         self.inner = inner
         self.draw_T = draw_T
 
-    def __call__(self, net_index: int, loss_T: Tensor, agrees_T: Tensor) -> Division:
+    def __call__(self, net_index: int, log_p_TC: Tensor) -> Division:
         """Divide by the truth."""
         chosen_T = self.is_right_T
         if self.form == "same-size":
-            inner = self.inner(net_index, loss_T, agrees_T)
+            inner = self.inner(net_index, log_p_TC)
             quota_C = torch.bincount(self.label_T[inner.is_labelled_T], minlength=self.num_classes)
             rank_T = torch.where(self.is_right_T, self.draw_T, self.draw_T + len(self.draw_T))
             chosen_T = lowest_per_class(rank_T, self.label_T, quota_C) & self.is_right_T

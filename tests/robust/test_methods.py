@@ -9,8 +9,8 @@ import pytest
 from noisyclean.base.contract import Contract
 from noisyclean.errors import UsageError
 from noisyclean.robust.contracts import METHOD_CONTRACTS, Candidate
+from noisyclean.robust.dividemix_settings import DivideMixSettings
 from noisyclean.robust.method import methods
-from noisyclean.robust.methods.dividemix import DivideMixSettings
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "dividemix": {

@@ -15,7 +15,8 @@ from noisyclean.data.augment import Augmentation
 from noisyclean.engine.descent import Figures
 from noisyclean.nn.compact import CompactNet
 from noisyclean.ops.mixmatch import interpolated_targets
-from noisyclean.robust.co_division import CoDivision, loss_divider
+from noisyclean.robust.co_division import CoDivision, line_of
+from noisyclean.robust.division import LossDivider
 from noisyclean.robust.judging import Recorder, judge_and_embed
 from noisyclean.robust.method import methods
 from noisyclean.robust.methods.moit import Moit
@@ -103,7 +104,7 @@ def test_second_votes_are_those_of_labels_corrected_by_their_neighbours() -> Non
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_an_opinion_is_the_nets_own_and_the_neighbours_by_their_shares(share: float) -> None:
     data, net = make_data(60), make_net(0)
-    divider = loss_divider(data, threshold=0.5, class_floor=0.0, cap_quantile=1.0, seed=0)
+    divider = LossDivider(line_of(data, threshold=0.5, class_floor=0.0), cap_quantile=1.0, seed=0)
     beliefs = CoDivision(data, divider, num_nets=1, follows_prior=False, neighbour_share=share, runtime=runtime())
     beliefs.update(0, [net])
     log_p, h = judge_and_embed(net, data, runtime())
@@ -116,7 +117,7 @@ def test_an_opinion_is_the_nets_own_and_the_neighbours_by_their_shares(share: fl
 def test_what_is_added_to_opinions_is_little_however_many_classes_there_are() -> None:
     data = dataclasses.replace(make_data(60, num_held_out=0), num_classes=1000)
     net = CompactNet(num_classes=1000, widths=(8, 8, 16), stem_width=8)
-    divider = loss_divider(data, threshold=0.5, class_floor=0.0, cap_quantile=1.0, seed=0)
+    divider = LossDivider(line_of(data, threshold=0.5, class_floor=0.0), cap_quantile=1.0, seed=0)
     beliefs = CoDivision(data, divider, num_nets=1, follows_prior=False, neighbour_share=1.0, runtime=runtime())
     beliefs.update(0, [net])
     mass_N = beliefs.guess_NC.sum(dim=1)

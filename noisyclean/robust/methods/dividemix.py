@@ -1,16 +1,16 @@
 """DivideMix (https://arxiv.org/abs/2002.07394); started from SimCLR it is C2D (https://arxiv.org/abs/2103.13646).
 
-Nets divide the labels by their losses, each for the other; what is not believed keeps its image and gets a guess; both
-are learnt from. ``paper`` is the published schedule with MixMatch; the other presets warm up with mixup and a weight
-average, guess with the averages, and fit their epochs into a budget. Page: ``docs/methods/dividemix.md``.
+Nets divide the labels, each for the other; what is not believed keeps its image and gets a guess; both are learnt from.
+``paper`` is the published schedule with MixMatch and a division by losses; the other presets warm up with mixup and a
+weight average, divide as an audit judges, guess with the averages, and fit their epochs into a budget. Page:
+``docs/methods/dividemix.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,90 +19,37 @@ from noisyclean.base.randomness import seed_from
 from noisyclean.base.runtime import Runtime, generator
 from noisyclean.data.batches import ShuffledBatches
 from noisyclean.engine.descent import Figures, FiguresOf
-from noisyclean.errors import UsageError
 from noisyclean.ops.mix import linear_ramp, random_mixup, soft_cross_entropy
 from noisyclean.ops.mixmatch import negative_entropy, prior_penalty, semi_supervised_loss
-from noisyclean.ranges import Range
-from noisyclean.robust.co_division import CoDivision, loss_divider, wrong_log_odds
-from noisyclean.robust.division import Divider
+from noisyclean.robust.co_division import CoDivision, line_of, wrong_log_odds
+from noisyclean.robust.dividemix_settings import DivideMixSettings, plan_dividemix
+from noisyclean.robust.division import Divider, JudgedDivider, LossDivider
 from noisyclean.robust.judging import Recorder
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
 from noisyclean.robust.sampling import repeated_rows
-from noisyclean.robust.schedule import Schedule
 from noisyclean.robust.student import Student, believe
-from noisyclean.robust.views import EASY, EASY_REASON, StrongViews
+from noisyclean.robust.views import StrongViews
 from noisyclean.types import Evidence
 
-__all__ = ["DivideMix", "DivideMixSettings"]
+__all__ = ["DivideMix", "make_divider"]
 
-WARMUP_SHARE = 0.75
-"""Of the epochs, on all given labels, in the presets that fit a budget."""
 NOISY_ENOUGH, VERY_NOISY = 0.45, 0.8
 """Estimated noise rates from which the unlabelled loss helps, and from which it is doubled."""
 ALONE = "fewer labels than a batch were doubted: where that was so, the believed ones were learnt from alone"
 
 
-@dataclass(frozen=True, kw_only=True)
-class DivideMixSettings(Schedule):
-    """Counts, rates and choices of DivideMix."""
-
-    num_nets: Annotated[int, Range(at_least=1)] = 2
-    """2 as published; 1 divides for itself."""
-    warmup_epochs: Annotated[int, Range()] = -1
-    """Epochs on all given labels; negative is three quarters of all."""
-    batch: int = 64
-    """Labelled rows in a step, and as many unlabelled ones."""
-    lr: float = 0.02
-    warmup_clip_norm: Annotated[float, Range(at_least=0)] = 0.0
-    """Longest gradient of the warm-up; 0 leaves them."""
-    warmup_mixup_alpha: Annotated[float, Range(at_least=0)] = 1.0
-    """Of the Beta distribution of the warm-up's mixup; 0 switches it off, as published."""
-    confidence_penalty: Literal["off", "on", "asymmetric"] = "off"
-    """Negative entropy in the warm-up: never, always, or as long as the noise looks asymmetric, which costs one pass
-    over the images an epoch and keeps the losses for averaging."""
-    divide_every: Annotated[int, Range(at_least=1)] = 1
-    """Epochs between two divisions."""
-    threshold: Annotated[float, Range(at_least=0, below=1)] = 0.5
-    """A label is believed above this probability of being clean."""
-    class_floor: Annotated[float, Range(at_least=0, below=1)] = 0.01
-    """Least share of each class that stays labelled."""
-    cap_quantile: Annotated[float, Range(above=0, at_most=1)] = 0.999
-    """Losses above it are cut before the mixture is fitted; 1 leaves them, as published."""
-    neighbour_share: Annotated[float, Range(at_least=0, at_most=1)] = 0.0
-    """Of the opinion that divides and guesses, the share of the neighbours' votes; 0 asks the nets alone."""
-    learn: Literal["mixmatch", "refined"] = "mixmatch"
-    """Equal numbers of labelled and unlabelled rows by MixMatch, or every image alike by its refined target."""
-    guess: Literal["step", "epoch"] = "step"
-    """Guess from fresh weak views at each step, or from the plain images at each division."""
-    num_views: Annotated[int, Range(at_least=1)] = 2
-    """Views of each image, to guess from and to learn from."""
-    warmup_has_strong_views: bool = False
-    """Warm up on strong views too; guesses are made from weak ones (AugDesc, https://arxiv.org/abs/2103.02130)."""
-    strong_from: Annotated[float, Range(at_most=1)] = 0.0
-    """With strong views: only where neighbours in the start's features agree with the labels by this Cohen's kappa."""
-    temperature: Annotated[float, Range(above=0)] = 0.5
-    """Of the sharpening."""
-    mixup_alpha: float = 4.0
-    lambda_u: Annotated[float, Range()] = -1.0
-    """Weight of MixMatch's unlabelled loss, as published; negative: from the estimated noise rate."""
-    ramp_epochs: Annotated[float, Range(at_least=0)] = 16.0
-    """Over which lambda_u rises after the warm-up."""
-    prior: Literal["estimated", "uniform"] = "estimated"
-    """Class frequencies that the mean prediction is held to."""
-    steps: Literal["fixed", "labelled"] = "fixed"
-    """Steps of MixMatch's epoch: as many as the warm-up's, or by the number of labelled rows, as published."""
-
-    def __post_init__(self) -> None:
-        if self.warmup_epochs >= self.epochs:
-            raise UsageError(
-                f"robust.warmup_epochs={self.warmup_epochs}: of {self.epochs} epochs none is left to divide",
-                hint="Set both: --set robust.epochs=N --set robust.warmup_epochs=M.",
-            )
+def make_divider(data: TrainingData, settings: DivideMixSettings, *, seed: int) -> Divider:
+    """What divides as the settings say."""
+    line = line_of(data, threshold=settings.threshold, class_floor=settings.class_floor)
+    if settings.divide_by == "losses":
+        return LossDivider(line, cap_quantile=settings.cap_quantile, seed=seed)
+    assert data.posterior is not None, "whoever divides by judgement is told what labels probably are"
+    return JudgedDivider(line, train_T=data.train_T, num_images=len(data.label_N), posterior=data.posterior)
 
 
 @methods.register("dividemix")
 class DivideMix:
-    """Divide by losses, guess what is not believed, learn from both (C2D when started from SimCLR)."""
+    """Divide the labels, guess what is not believed, learn from both (C2D when started from SimCLR)."""
 
     settings_type: ClassVar[type] = DivideMixSettings
     needs_truth: ClassVar[bool] = False
@@ -123,8 +70,7 @@ class DivideMix:
         self.runtime = runtime
         self.seed = seed
         self.num_epochs = settings.epochs
-        planned = min(round(WARMUP_SHARE * settings.epochs), settings.epochs - 1)
-        self.num_warmup_epochs = settings.warmup_epochs if settings.warmup_epochs >= 0 else planned
+        self.num_warmup_epochs = settings.num_warmup_epochs
         self.batches = [
             ShuffledBatches(data.pixels.beside(data.train_T), 2 * settings.batch, seed=seed, key=("dividemix", index))
             for index in range(settings.num_nets)
@@ -135,17 +81,11 @@ class DivideMix:
         ]
         self.beliefs = CoDivision(
             data,
-            divider
-            or loss_divider(
-                data,
-                threshold=settings.threshold,
-                class_floor=settings.class_floor,
-                cap_quantile=settings.cap_quantile,
-                seed=seed,
-            ),
+            divider or make_divider(data, settings, seed=seed),
             num_nets=settings.num_nets,
             follows_prior=settings.prior == "estimated",
             neighbour_share=settings.neighbour_share,
+            keeps_doubted=settings.learn == "refined",
             runtime=runtime,
         )
         self.strong = StrongViews(data, least_agreement=settings.strong_from, runtime=runtime)
@@ -156,29 +96,7 @@ class DivideMix:
     @classmethod
     def plan(cls, preset: str, facts: Facts) -> tuple[DivideMixSettings, Mapping[str, str]]:
         """The published schedule, or epochs that fit into the budget."""
-        if preset == "paper":
-            return _published(facts)
-        epochs = facts.epochs_at(3.25)
-        settings = DivideMixSettings(
-            num_nets=1,
-            epochs=epochs,
-            batch=max(2, facts.batch // 2),
-            lr=facts.rate,
-            divide_every=max(1, epochs // 20),
-            neighbour_share=0.5,
-            learn="refined",
-            guess="epoch",
-            num_views=1,
-            has_strong_views=True,
-            warmup_has_strong_views=True,
-            strong_from=EASY,
-            temperature=1.0,
-            mixup_alpha=0.2,
-        )
-        return settings, {
-            "epochs": f"{epochs}: {preset} pays for {facts.passes:.0f} passes over the images",
-            "views": EASY_REASON,
-        }
+        return plan_dividemix(preset, facts)
 
     def num_steps(self, epoch: int) -> int:
         """Steps of all nets, one net after the other."""
@@ -369,26 +287,3 @@ class DivideMix:
             return 0.0
         per_class = 2.5 if self.data.num_classes <= 20 else 1.5
         return 5.0 if noise_rate >= VERY_NOISY else per_class
-
-
-def _published(facts: Facts) -> tuple[DivideMixSettings, Mapping[str, str]]:
-    """C2D's settings for nets that are pre-trained, DivideMix's otherwise."""
-    pretrained = facts.is_pretrained
-    settings = DivideMixSettings(
-        epochs=361 if pretrained else 301,
-        warmup_epochs=5 if pretrained else 10 if facts.num_classes <= 20 else 30,
-        drop_epochs=(150, 300) if pretrained else (150,),
-        optimizer="plain-sgd",
-        warmup_clip_norm=1.0 if pretrained else 0.0,
-        warmup_mixup_alpha=0.0,
-        confidence_penalty="asymmetric",
-        ema_decay=0.0,
-        threshold=0.03 if pretrained else 0.5,
-        cap_quantile=1.0,
-        prior="uniform",
-        steps="labelled",
-    )
-    name = "C2D" if pretrained else "DivideMix"
-    return settings, {
-        "robust": f"paper: {name} as on CIFAR; lambda_u and the penalty follow the estimated noise, which is not asked"
-    }

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from noisyclean.base.runtime import Runtime, generator
-from noisyclean.robust.co_division import loss_divider
+from noisyclean.robust.dividemix_settings import DivideMixSettings
 from noisyclean.robust.division import TruthDivider
 from noisyclean.robust.method import Facts, NetMaker, TrainingData, methods
-from noisyclean.robust.methods.dividemix import DivideMix, DivideMixSettings
+from noisyclean.robust.methods.dividemix import DivideMix, make_divider
 from noisyclean.types import Evidence
 
 __all__ = ["MixMatchOracle", "MixMatchOracleSettings"]
@@ -44,19 +44,12 @@ class MixMatchOracle:
     ) -> None:
         assert data.truth_N is not None, "whoever calls an oracle brings the truth"
         draw = generator(runtime.device, seed, "mixmatch-oracle")
-        inner = loss_divider(
-            data,
-            threshold=settings.threshold,
-            class_floor=settings.class_floor,
-            cap_quantile=settings.cap_quantile,
-            seed=seed,
-        )
         divider = TruthDivider(
             label_T=data.label_N[data.train_T],
             truth_T=data.truth_N[data.train_T],
             num_classes=data.num_classes,
             form=settings.form,
-            inner=inner,
+            inner=make_divider(data, settings, seed=seed),
             draw_T=torch.randperm(len(data.train_T), generator=draw, device=runtime.device),
         )
         self._dividemix = DivideMix(
