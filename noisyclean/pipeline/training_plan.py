@@ -141,11 +141,8 @@ def _choose_method(asked: str | None, preset: str, device: str) -> tuple[str, st
     if asked is not None:
         methods.get(asked)
         return asked, f"{asked}: as asked"
-    if device != "cpu":
+    if device != "cpu" or preset != "quick":
         return "dividemix", "dividemix: the default"
-    if preset != "quick":
-        ahead = f"at a CPU's budgets {QUICK_METHOD} was ahead on photographs (docs/measurements-training.md)"
-        return "dividemix", f"dividemix: the default; {ahead}"
     reason = "wins at so few passes over photographs with human label noise (docs/measurements-training.md)"
     return QUICK_METHOD, f"{QUICK_METHOD}: {reason}"
 

@@ -241,6 +241,14 @@ def test_predictions_are_rounded_nowhere(run: Path, arrivals: Shapes, tmp_path: 
     assert not any(rounds)
 
 
+def assert_same_but_for_rounding(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
+    """Sums go in another order in a batch of another size, so a last digit may be another."""
+    probabilities = ["probability", "second_probability"]
+    pd.testing.assert_frame_equal(found.drop(columns=probabilities), wanted.drop(columns=probabilities))
+    difference = found[probabilities].astype(float) - wanted[probabilities].astype(float)
+    assert difference.abs().to_numpy().max() < 2e-6
+
+
 def test_predictions_of_tables(cli: Run, run: Path, arrivals: Shapes, tmp_path: Path) -> None:
     whole = tmp_path / "whole.csv"
     predict(cli, run, arrivals.images, whole)
@@ -248,11 +256,12 @@ def test_predictions_of_tables(cli: Run, run: Path, arrivals: Shapes, tmp_path: 
         tmp_path / "some.csv", [(name, "x") for name in arrivals.names[:5]], header=("file_name", "note")
     )
     assert predict(cli, run, arrivals.images, tmp_path / "p.csv", table).exit_code == 0
-    assert read(tmp_path / "p.csv").equals(read(whole).head(5))
+    assert_same_but_for_rounding(read(tmp_path / "p.csv"), read(whole).head(5))
     beside = arrivals.root / "listed.csv"
     write_table(beside, [(f"images/{name}",) for name in arrivals.names[:5]], header=("path",))
     assert predict(cli, run, beside, tmp_path / "q.csv").exit_code == 0
-    assert read(tmp_path / "q.csv")["probability"].tolist() == read(whole)["probability"].tolist()[:5]
+    listed = read(tmp_path / "q.csv").assign(image_path=arrivals.names[:5])
+    assert_same_but_for_rounding(listed, read(whole).head(5))
     assert paste(cli, predict(cli, run, beside, arrivals.root / "q.csv"), "--dry-run").exit_code == 0
     (arrivals.root / "q.csv").unlink()
     beside.unlink()
