@@ -106,6 +106,10 @@ class Evidence:
     num_classes: int
     z_ND: FloatArray | None = None
     """Embeddings, L2-normalised rows."""
+    votes_NC: FloatArray | None = None
+    """Share of each class among the labels of a sample's neighbours in ``z_ND``."""
+    second_votes_NC: FloatArray | None = None
+    """The same once every label is corrected to the majority of its own neighbours."""
     log_p_NC: FloatArray | None = None
     """Log class probabilities by nets trained on the labels: their geometric mean, rows normalised."""
     outside_log_p_NC: FloatArray | None = None

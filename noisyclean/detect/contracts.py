@@ -49,6 +49,8 @@ def planted_evidence(seed: int = 0, *, num: int = NUM, strength: float = 4.0) ->
         label_N=label_N,
         num_classes=NUM_CLASSES,
         z_ND=(z / np.linalg.norm(z, axis=1, keepdims=True)).astype(np.float32),
+        votes_NC=np.exp(log_p[0]).astype(np.float32),
+        second_votes_NC=np.exp(log_p[1]).astype(np.float32),
         log_p_NC=mean_log_p,
         outside_log_p_NC=log_p[0],
         loss_EN=-given,
@@ -125,6 +127,8 @@ def _survives_evidence_that_says_nothing(kind: type[Signal]) -> None:
     flat = dataclasses.replace(
         evidence,
         z_ND=np.full((NUM, 8), 8**-0.5, dtype=np.float32),
+        votes_NC=np.full((NUM, NUM_CLASSES), 1 / NUM_CLASSES, dtype=np.float32),
+        second_votes_NC=np.full((NUM, NUM_CLASSES), 1 / NUM_CLASSES, dtype=np.float32),
         loss_EN=np.ones((2, NUM)),
         margin_EN=np.zeros((2, NUM)),
         disagreement_N=np.zeros(NUM),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from noisyclean.detect.calibrate import calibrate
+from noisyclean.detect.neighbours import opinion_of_votes
 from noisyclean.detect.rate import (
     CLEAR,
     RateEstimate,
@@ -18,6 +20,7 @@ from noisyclean.detect.rate import (
     doubt_unrecognised,
     estimate_rate,
 )
+from noisyclean.detect.rate_of_features import estimate_from_features
 from noisyclean.errors import UsageError
 from noisyclean.ops.agreement import Z95, share_error
 from noisyclean.ops.bells import fit_bells
@@ -26,8 +29,9 @@ from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray
 
 __all__ = ["Judged", "fair_opinion", "judge"]
 
-TRUST_NETS = 3.0
-"""Weight of the trained nets against the left-out classifier's 1; ``docs/methods/detection.md`` says why."""
+TRUST_NETS, TRUST_OUTSIDE = 3.0, 2.0
+"""Weight of the trained nets against the left-out classifier's 1, and where there are none of that against the
+neighbours' 1; ``docs/methods/detection.md`` says why."""
 LEAST_HELD_OUT = 50
 """Images the nets did not learn from below which they say nothing of the rest."""
 READINGS = (HALF_BELIEVED, 0.0, 0.25, 0.75, 1.0)
@@ -74,7 +78,7 @@ def judge(evidence: Evidence) -> Judged:
     opinions = _Opinions(evidence)
     most = _most_wrong(opinions.pooled(), evidence)
     readings = {share_C.tobytes(): share_C for share_C in map(opinions.plausible_shares, READINGS)}
-    judgements = (_judge_by(opinions.pooled(share_C), evidence) for share_C in readings.values())
+    judgements = (_judge_by(opinions, share_C, evidence) for share_C in readings.values())
     best = next(judgements)
     distance = CLEARLY * _distance(best, evidence.label_N)
     for other in judgements:
@@ -94,22 +98,30 @@ class _Opinions:
     """
 
     def __init__(self, evidence: Evidence) -> None:
-        given = {"log_p_NC": TRUST_NETS, "outside_log_p_NC": 1.0}
-        self._weights = [weight for name, weight in given.items() if evidence.has(name)]
-        self._opinions: list[FloatArray] = [
-            np.asarray(getattr(evidence, name), dtype=np.float64) for name in given if evidence.has(name)
-        ]
-        if not self._opinions:
+        nets_NC, outside_NC = evidence.log_p_NC, evidence.outside_log_p_NC
+        if nets_NC is None and outside_NC is None:
             raise UsageError("no opinion on the classes was recorded", hint="Give class probabilities or embeddings.")
+        votes_NC = evidence.votes_NC if nets_NC is None else None
+        self.are_of_features = votes_NC is not None
+        """Whether they are the left-out classifier's and the neighbours', on the same features."""
+        voted_NC = None if votes_NC is None else opinion_of_votes(votes_NC)
+        weighed = ((nets_NC, TRUST_NETS), (outside_NC, TRUST_OUTSIDE if self.are_of_features else 1.0), (voted_NC, 1.0))
+        self._opinions: list[FloatArray] = [opinion.astype(np.float64) for opinion, _ in weighed if opinion is not None]
+        self._weights = [weight for opinion, weight in weighed if opinion is not None]
         self._label_N = evidence.label_N
         self._share_C: FloatArray = np.bincount(self._label_N, minlength=evidence.num_classes) / len(self._label_N)
         self._disagreements: dict[bytes, float] = {}
 
     def pooled(self, share_C: FloatArray | None = None) -> FloatArray:
         """Log-probabilities (N, C), float64, each opinion balanced to these shares first; None for as they come."""
-        opinions = self._opinions
-        if share_C is not None:
-            opinions = [balance_classes(opinion, share_C) for opinion in opinions]
+        return self.pool(self._opinions if share_C is None else self.balanced(share_C))
+
+    def balanced(self, share_C: FloatArray) -> list[FloatArray]:
+        """Each opinion, balanced to these shares."""
+        return [balance_classes(opinion, share_C) for opinion in self._opinions]
+
+    def pool(self, opinions: Sequence[FloatArray]) -> FloatArray:
+        """Pool opinions as they are."""
         return pool_opinions(opinions, self._weights)
 
     def plausible_shares(self, believed: float) -> FloatArray:
@@ -159,9 +171,15 @@ def _distance(judged: Judged, label_N: IntArray) -> float:
     return fit_bells(against_N, share=judged.rate.rate, is_share_free=True).distance
 
 
-def _judge_by(log_p_NC: FloatArray, evidence: Evidence) -> Judged:
+def _judge_by(opinions: _Opinions, share_C: FloatArray, evidence: Evidence) -> Judged:
+    balanced = opinions.balanced(share_C)
+    log_p_NC = opinions.pool(balanced)
     against_N = -margins(log_p_NC, evidence.label_N)
     rate, notes = _rate(log_p_NC, against_N, evidence)
+    if opinions.are_of_features:
+        outside_N, voted_N = (opinion_NC.argmax(axis=1) for opinion_NC in balanced)
+        estimate = estimate_from_features(log_p_NC, evidence.label_N, outside_N, voted_N)
+        rate = count_if_apart(estimate, against_N)
     held_N = _held_out(evidence)
     log_odds_N = np.empty_like(against_N)
     for part_N in (held_N, ~held_N) if held_N.any() else (~held_N,):
@@ -203,10 +221,10 @@ def _rate_of(part_N: BoolArray, log_p_NC: FloatArray, evidence: Evidence) -> Rat
     predicted_N = pooled_NC.argmax(axis=1)
     confidence_N = margins(pooled_NC, predicted_N)
     estimate = estimate_rate(confidence_N, predicted_N != label_N)
-    if evidence.log_p_NC is None:
-        return cap_by_surest(estimate, pooled_NC, label_N)
     if evidence.outside_log_p_NC is None:
         return estimate
+    if evidence.log_p_NC is None:
+        return cap_by_surest(estimate, pooled_NC, label_N)
     nets_N, outside_N = evidence.log_p_NC.argmax(axis=1), evidence.outside_log_p_NC.argmax(axis=1)
     agrees_N, held_N = predicted_N == outside_N[part_N], _held_out(evidence)
     if not held_N[part_N].any():

@@ -15,8 +15,9 @@ from noisyclean.engine.fold import folded
 __all__ = ["embed", "evaluation_batch", "evaluation_views", "log_probabilities", "pooled_features", "stacked"]
 
 BATCH = 1000
-BATCH_PIXELS = BATCH * 64 * 64
-"""Of one colour, in a batch of large images: early layers hold many times as many values."""
+BATCH_PIXELS, BATCH_PIXELS_CPU = BATCH * 64 * 64, 400 * 32 * 32
+"""Of one colour, in a batch of large images: early layers hold many times as many values, and on a CPU the next layer
+should find them in its caches (``docs/measurements-speed.md``)."""
 
 
 def evaluation_views(augmentation: Augmentation, size_px: int) -> tuple[FixedView, ...]:
@@ -107,4 +108,5 @@ def stacked(parts: Iterable[Tensor], num: int) -> Tensor:
 
 def evaluation_batch(pixels: Pixels) -> int:
     """Images in a batch that no gradient is wanted of: fewer where they are large."""
-    return max(1, min(BATCH, BATCH_PIXELS // pixels.size_px**2))
+    most = BATCH_PIXELS_CPU if pixels.device.type == "cpu" else BATCH_PIXELS
+    return max(1, min(BATCH, most // pixels.size_px**2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,24 @@ import torch
 from noisyclean.base.files import write_npz
 from noisyclean.base.log import Reporter
 from noisyclean.base.runtime import use_threads
-from noisyclean.config import Plan, ScoreConfig
+from noisyclean.config import Plan
 from noisyclean.data.contrast import contrasts
 from noisyclean.detect.certain import settle_blanks, settle_conflicts, settle_transitions, settle_verified
 from noisyclean.detect.fuse import fuse
+from noisyclean.detect.neighbours import ask_neighbours
 from noisyclean.detect.signal import signals
 from noisyclean.pipeline.learning import Learned
 from noisyclean.pipeline.preparing import Prepared
 from noisyclean.pipeline.rundir import RunDir
 from noisyclean.pipeline.stage import Stage, run_stage
-from noisyclean.types import Evidence, SampleStats, SignalScore
+from noisyclean.types import Evidence, FloatArray, SampleStats, SignalScore
 
 __all__ = ["Scored", "apply_signals", "outside_signals", "score_stage", "settle_certain"]
+
+
+SIGNALS = "signals.npz"
+VOTES = "votes_NC"
+"""Name in there of the neighbours' votes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +43,25 @@ class Scored:
 def score_stage(run: RunDir, prepared: Prepared, learned: Learned, plan: Plan, *, reporter: Reporter) -> Scored:
     """Apply every signal whose evidence is there, and fuse them.
 
-    The verdicts are cheap to compute from the evidence, so the stage keeps the signals' raw values and they are fused
-    again from those when a finished run is opened.
+    The verdicts are cheap to compute from the evidence, so the stage keeps the signals' raw values, and the neighbours'
+    votes where these are an opinion, and all is fused again from those when a finished run is opened.
     """
     evidence = learned.evidence
 
     def work(folder: Path) -> list[Path]:
+        device = torch.device(plan.device)
         with use_threads(plan.threads):
-            scores = apply_signals(evidence, plan.score, device=torch.device(plan.device))
-        return [_save(scores, folder / "signals.npz")]
+            asked = ask_neighbours(evidence, num_neighbours=plan.score.num_neighbours, device=device)
+            scores = apply_signals(asked, device=device)
+        return [_save(scores, None if asked.has("log_p_NC") else asked.votes_NC, folder / SIGNALS)]
 
     settings = {"score": asdict(plan.score), "seed": plan.seed} | outside_signals()
     stage = run_stage(
         run, "score", work, settings=settings, inputs={learned.stage.name: learned.stage.fingerprint}, reporter=reporter
     )
-    stats = settle_certain(
-        fuse(evidence, _load(stage.folder / "signals.npz"), classes=prepared.table.classes), prepared
-    )
+    scores, votes_NC = _load(stage.folder / SIGNALS)
+    evidence = replace(evidence, votes_NC=votes_NC)
+    stats = settle_certain(fuse(evidence, scores, classes=prepared.table.classes), prepared)
     for note in stats.notes:
         reporter.say(note)
     return Scored(stage=stage, stats=stats)
@@ -75,11 +83,10 @@ def settle_certain(stats: SampleStats, prepared: Prepared) -> SampleStats:
     return settle_transitions(stats, table.label_N)
 
 
-def apply_signals(evidence: Evidence, config: ScoreConfig, *, device: torch.device) -> dict[str, SignalScore]:
+def apply_signals(evidence: Evidence, *, device: torch.device) -> dict[str, SignalScore]:
     """Every registered signal whose needs are met, by name."""
-    options: dict[str, dict[str, object]] = {"knn_disagreement": {"num_neighbours": config.num_neighbours}}
     return {
-        name: signals.get(name)(**options.get(name, {}))(evidence, device=device)
+        name: signals.get(name)()(evidence, device=device)
         for name in signals.names()
         if all(evidence.has(need) for need in signals.get(name).needs)
     }
@@ -91,8 +98,8 @@ def outside_signals() -> dict[str, object]:
     return {"plugins": outside} if outside else {}
 
 
-def _save(scores: Mapping[str, SignalScore], path: Path) -> Path:
-    arrays: dict[str, np.ndarray] = {}
+def _save(scores: Mapping[str, SignalScore], votes_NC: FloatArray | None, path: Path) -> Path:
+    arrays: dict[str, np.ndarray] = {} if votes_NC is None else {VOTES: votes_NC}
     for name, score in scores.items():
         arrays[f"{name}.raw"] = score.raw_N
         arrays[f"{name}.suspicion"] = score.suspicion_N
@@ -100,10 +107,10 @@ def _save(scores: Mapping[str, SignalScore], path: Path) -> Path:
     return write_npz(path, arrays)
 
 
-def _load(path: Path) -> dict[str, SignalScore]:
+def _load(path: Path) -> tuple[dict[str, SignalScore], FloatArray | None]:
     with np.load(path, allow_pickle=False) as arrays:
-        names = sorted({key.rpartition(".")[0] for key in arrays})
-        return {
+        names = sorted({key.rpartition(".")[0] for key in arrays} - {""})
+        scores = {
             name: SignalScore(
                 raw_N=arrays[f"{name}.raw"],
                 suspicion_N=arrays[f"{name}.suspicion"],
@@ -111,3 +118,4 @@ def _load(path: Path) -> dict[str, SignalScore]:
             )
             for name in names
         }
+        return scores, arrays.get(VOTES)

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from noisyclean.detect.signal import signals
-from noisyclean.engine.team import shared_neighbours
-from noisyclean.ops.knn import MOST_DISAGREEMENT, bounded_num_neighbours, disagreement, two_pass_votes
+from noisyclean.ops.knn import MOST_DISAGREEMENT, disagreement
 from noisyclean.types import Evidence, SignalScore
 
 __all__ = ["KnnDisagreement"]
@@ -19,22 +18,13 @@ __all__ = ["KnnDisagreement"]
 @signals.register("knn_disagreement")
 @dataclass(frozen=True, kw_only=True)
 class KnnDisagreement:
-    """Cross-entropy of the given label under the neighbours' second vote (MOIT, https://arxiv.org/abs/2012.04462).
+    """Cross-entropy of the given label under the neighbours' second vote (MOIT, https://arxiv.org/abs/2012.04462)."""
 
-    Neighbours of the same group do not vote. k is bounded by half the median class size.
-    """
-
-    needs: ClassVar[frozenset[str]] = frozenset({"z_ND"})
-    num_neighbours: int = 50
+    needs: ClassVar[frozenset[str]] = frozenset({"votes_NC", "second_votes_NC"})
 
     def __call__(self, evidence: Evidence, *, device: torch.device) -> SignalScore:
         """Score every sample."""
-        assert evidence.z_ND is not None
-        label_N = torch.from_numpy(evidence.label_N).to(device)
-        k = bounded_num_neighbours(self.num_neighbours, torch.bincount(label_N))
-        group_N = None if evidence.group_N is None else torch.from_numpy(evidence.group_N).to(device)
-        z_ND = torch.as_tensor(evidence.z_ND, dtype=torch.float32, device=device)
-        index_NK, similarity_NK = shared_neighbours(z_ND, num_neighbours=k, group_N=group_N)
-        first_NC, second_NC = two_pass_votes(index_NK, label_N, evidence.num_classes, valid_NK=similarity_NK.isfinite())
-        raw_N = disagreement(first_NC, second_NC, label_N).double().cpu().numpy()
+        first_NC = torch.as_tensor(evidence.votes_NC, device=device)
+        second_NC = torch.as_tensor(evidence.second_votes_NC, device=device)
+        raw_N = disagreement(first_NC, second_NC, torch.from_numpy(evidence.label_N).to(device)).double().cpu().numpy()
         return SignalScore(raw_N=raw_N, suspicion_N=np.minimum(raw_N / MOST_DISAGREEMENT, 1))
