@@ -175,11 +175,12 @@ def _judge_by(opinions: _Opinions, share_C: FloatArray, evidence: Evidence) -> J
     balanced = opinions.balanced(share_C)
     log_p_NC = opinions.pool(balanced)
     against_N = -margins(log_p_NC, evidence.label_N)
-    rate, notes = _rate(log_p_NC, against_N, evidence)
+    notes: tuple[str, ...] = ()
     if opinions.are_of_features:
         outside_N, voted_N = (opinion_NC.argmax(axis=1) for opinion_NC in balanced)
-        estimate = estimate_from_features(log_p_NC, evidence.label_N, outside_N, voted_N)
-        rate = count_if_apart(estimate, against_N)
+        rate = count_if_apart(estimate_from_features(log_p_NC, evidence.label_N, outside_N, voted_N), against_N)
+    else:
+        rate, notes = _rate(log_p_NC, against_N, evidence)
     held_N = _held_out(evidence)
     log_odds_N = np.empty_like(against_N)
     for part_N in (held_N, ~held_N) if held_N.any() else (~held_N,):

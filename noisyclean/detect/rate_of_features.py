@@ -52,7 +52,7 @@ def estimate_from_features(
         return _carried_on(contradicted_M, 1 - np.exp(-errors * differing_M), growth)
 
     rate = min(noise(ERRORS, GROWTH), SPARED * float(contradicted_M[0]))
-    sampling = Z95 * share_error(rate, len(label_N) // 2)
+    sampling = Z95 * share_error(rate, (len(label_N) + 1) // 2)
     return RateEstimate(
         rate=rate,
         low=max(0.0, min(rate, noise(MOST_ERRORS, 0.0)) - sampling),
