@@ -20,9 +20,9 @@ from noisyclean.detect.rate import (
     doubt_unrecognised,
     estimate_rate,
 )
-from noisyclean.detect.rate_of_features import estimate_from_features
+from noisyclean.detect.rate_of_two import ERRORS_ALIKE, ERRORS_APART, estimate_by_two
 from noisyclean.errors import UsageError
-from noisyclean.ops.agreement import Z95, share_error
+from noisyclean.ops.agreement import Z95, kappa, share_error
 from noisyclean.ops.bells import fit_bells
 from noisyclean.ops.pooling import HALF_BELIEVED, balance_classes, margins, plausible_shares, pool_opinions
 from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray
@@ -30,8 +30,10 @@ from noisyclean.types import BoolArray, Evidence, FloatArray, IntArray
 __all__ = ["Judged", "fair_opinion", "judge"]
 
 TRUST_NETS, TRUST_OUTSIDE = 3.0, 2.0
-"""Weight of the trained nets against the left-out classifier's 1, and where there are none of that against the
-neighbours' 1; ``docs/methods/detection.md`` says why."""
+"""Weight of the trained nets against the left-out classifier's 1, and of that against the neighbours' 1 where both read
+features that no label had a part in; ``docs/methods/detection.md`` says why."""
+LEAST_AGREEMENT = 0.01
+"""Kappa below which an opinion is not weighed less."""
 LEAST_HELD_OUT = 50
 """Images the nets did not learn from below which they say nothing of the rest."""
 READINGS = (HALF_BELIEVED, 0.0, 0.25, 0.75, 1.0)
@@ -101,11 +103,12 @@ class _Opinions:
         nets_NC, outside_NC = evidence.log_p_NC, evidence.outside_log_p_NC
         if nets_NC is None and outside_NC is None:
             raise UsageError("no opinion on the classes was recorded", hint="Give class probabilities or embeddings.")
-        votes_NC = evidence.votes_NC if nets_NC is None else None
-        self.are_of_features = votes_NC is not None
-        """Whether they are the left-out classifier's and the neighbours', on the same features."""
-        voted_NC = None if votes_NC is None else opinion_of_votes(votes_NC)
-        weighed = ((nets_NC, TRUST_NETS), (outside_NC, TRUST_OUTSIDE if self.are_of_features else 1.0), (voted_NC, 1.0))
+        weighed = [(nets_NC, TRUST_NETS), (outside_NC, 1.0)]
+        self.errors: float | None = None
+        """Of the pool for each difference of two opinions that have not seen the labels they judge; None of others."""
+        if outside_NC is not None and evidence.votes_NC is not None:
+            weighed = _weigh_left_out(evidence, outside_NC, opinion_of_votes(evidence.votes_NC))
+            self.errors = ERRORS_ALIKE if nets_NC is None else ERRORS_APART
         self._opinions: list[FloatArray] = [opinion.astype(np.float64) for opinion, _ in weighed if opinion is not None]
         self._weights = [weight for opinion, weight in weighed if opinion is not None]
         self._label_N = evidence.label_N
@@ -143,6 +146,24 @@ class _Opinions:
         return self._disagreements[key]
 
 
+def _weigh_left_out(
+    evidence: Evidence, outside_NC: FloatArray, voted_NC: FloatArray
+) -> list[tuple[FloatArray | None, float]]:
+    """Two opinions with their weights: of a classifier and neighbours on features, or of given probabilities and these.
+
+    Probabilities and features weigh by the square of their agreement with the labels beyond chance: nobody has to know
+    which are better.
+    """
+    if evidence.log_p_NC is None:
+        return [(outside_NC, TRUST_OUTSIDE), (voted_NC, 1.0)]
+    of_features_NC = pool_opinions([outside_NC, voted_NC], [TRUST_OUTSIDE, 1.0])
+    agreements = (
+        (said_NC, kappa(said_NC.argmax(axis=1), evidence.label_N, evidence.num_classes)[0])
+        for said_NC in (evidence.log_p_NC, of_features_NC)
+    )
+    return [(said_NC, max(agreement, LEAST_AGREEMENT) ** 2) for said_NC, agreement in agreements]
+
+
 def fair_opinion(evidence: Evidence, *, believed: float = HALF_BELIEVED) -> FloatArray:
     """Pool the opinions that exist, each balanced over the classes; log-probabilities (N, C), float64.
 
@@ -176,9 +197,11 @@ def _judge_by(opinions: _Opinions, share_C: FloatArray, evidence: Evidence) -> J
     log_p_NC = opinions.pool(balanced)
     against_N = -margins(log_p_NC, evidence.label_N)
     notes: tuple[str, ...] = ()
-    if opinions.are_of_features:
-        outside_N, voted_N = (opinion_NC.argmax(axis=1) for opinion_NC in balanced)
-        rate = count_if_apart(estimate_from_features(log_p_NC, evidence.label_N, outside_N, voted_N), against_N)
+    if opinions.errors is not None:
+        said = (opinion_NC.argmax(axis=1) for opinion_NC in balanced)
+        better, worse = sorted(said, key=lambda said_N: float(np.mean(said_N != evidence.label_N)))
+        estimate = estimate_by_two(log_p_NC, evidence.label_N, better, worse, errors=opinions.errors)
+        rate = count_if_apart(estimate, against_N)
     else:
         rate, notes = _rate(log_p_NC, against_N, evidence)
     held_N = _held_out(evidence)

@@ -53,7 +53,7 @@ def score_stage(run: RunDir, prepared: Prepared, learned: Learned, plan: Plan, *
         with use_threads(plan.threads):
             asked = ask_neighbours(evidence, num_neighbours=plan.score.num_neighbours, device=device)
             scores = apply_signals(asked, device=device)
-        return [_save(scores, None if asked.has("log_p_NC") else asked.votes_NC, folder / SIGNALS)]
+        return [_save(scores, None if evidence.has("held_out_N") else asked.votes_NC, folder / SIGNALS)]
 
     settings = {"score": asdict(plan.score), "seed": plan.seed} | outside_signals()
     stage = run_stage(
