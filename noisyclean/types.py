@@ -107,7 +107,8 @@ class Evidence:
     z_ND: FloatArray | None = None
     """Embeddings, L2-normalised rows."""
     votes_NC: FloatArray | None = None
-    """Share of each class among the labels of a sample's neighbours in ``z_ND``."""
+    """Share of each class among the labels of a sample's neighbours in ``z_ND``; given to be judged by where no net has
+    learnt the labels."""
     second_votes_NC: FloatArray | None = None
     """The same once every label is corrected to the majority of its own neighbours."""
     log_p_NC: FloatArray | None = None

@@ -9,8 +9,8 @@ from noisyclean.types import FloatArray
 
 __all__ = ["contrasts"]
 
-BLOCK_VALUES = 2**22
-"""Of all channels, read at a time."""
+BLOCK_VALUES = 2**20
+"""Of all channels, read at a time; eight bytes each."""
 
 
 def contrasts(images_NHWI: Images) -> FloatArray:
@@ -20,8 +20,8 @@ def contrasts(images_NHWI: Images) -> FloatArray:
         images_NHWI: Pixels; read a block at a time.
     """
     block = max(1, BLOCK_VALUES // max(1, images_NHWI[0].size))
-    parts = [
-        images_NHWI[start : start + block].std(axis=(1, 2), dtype=np.float64).max(axis=1)
-        for start in range(0, len(images_NHWI), block)
-    ]
+    parts = []
+    for start in range(0, len(images_NHWI), block):
+        x_BIHW = images_NHWI[start : start + block].transpose(0, 3, 1, 2).astype(np.float64, order="C")
+        parts.append(x_BIHW.std(axis=(2, 3)).max(axis=1))
     return np.concatenate(parts)
