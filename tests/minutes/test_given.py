@@ -80,7 +80,10 @@ def test_no_model_where_there_is_no_net_and_it_is_said(cli: Run, made: tuple[Sha
     assert not (run / "model").exists()
     assert not (run / "embeddings.npz").exists()
     assert any("no model folder" in note for note in done.json["notes"])
-    assert "data:image/jpeg" in (run / "report.html").read_text(encoding="utf-8")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "data:image/jpeg" in page
+    assert "given arrays" in page
+    assert "noisyclean_compact" not in page
     with np.load(run / "pred_probs.npz", allow_pickle=False) as arrays:
         assert arrays["image_path"].tolist() == shapes.names
 
