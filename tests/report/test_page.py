@@ -31,7 +31,14 @@ def page_with(name: str) -> str:
         table, classes=(name, "cat"), image_path_N=np.asarray([f"{i}{name}.png" for i in range(4)], dtype=object)
     )
     stats = make_stats()
-    plan = {"preset": "quick", "seed": 0, "backbone": "net", "device": "cpu", "prepare": {"size_px": 32}}
+    plan = {
+        "preset": "quick",
+        "seed": 0,
+        "way": "train",
+        "backbone": "net",
+        "device": "cpu",
+        "prepare": {"size_px": 32},
+    }
     summary = summarise(table, stats, num_quarantined=1, inputs={}, notes=(), plan=plan, stages={})
     flagged = flag_table(table, stats)
     return render_page(
