@@ -11,14 +11,14 @@ from noisyclean.engine.team import shared_neighbours
 from noisyclean.ops.knn import bounded_num_neighbours, two_pass_votes
 from noisyclean.types import Evidence, FloatArray
 
-__all__ = ["ask_neighbours", "opinion_of_votes"]
+__all__ = ["opinion_of_votes", "with_votes"]
 
 SPREAD = 0.2
 """Votes that are spread over all classes, in units of all that were cast: a class nobody voted for is not ruled out."""
 
 
-def ask_neighbours(evidence: Evidence, *, num_neighbours: int, device: torch.device) -> Evidence:
-    """Have neighbours vote on every label, twice, as MOIT does (https://arxiv.org/abs/2012.04462).
+def with_votes(evidence: Evidence, *, num_neighbours: int, device: torch.device) -> Evidence:
+    """The evidence with what neighbours vote on every label, twice, as MOIT has them (https://arxiv.org/abs/2012.04462).
 
     Neighbours of the same group do not vote.
 

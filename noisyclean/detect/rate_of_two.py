@@ -20,7 +20,7 @@ from noisyclean.ops.agreement import Z95, share_error
 from noisyclean.ops.pooling import margins
 from noisyclean.types import BoolArray, FloatArray, IntArray
 
-__all__ = ["estimate_by_two"]
+__all__ = ["ERRORS_ALIKE", "ERRORS_APART", "estimate_by_two"]
 
 NUM_BINS = 10
 """Of the images, from the surest to the least sure."""

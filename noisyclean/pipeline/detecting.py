@@ -16,7 +16,7 @@ from noisyclean.config import Plan
 from noisyclean.data.contrast import contrasts
 from noisyclean.detect.certain import settle_blanks, settle_conflicts, settle_transitions, settle_verified
 from noisyclean.detect.fuse import fuse
-from noisyclean.detect.neighbours import ask_neighbours
+from noisyclean.detect.neighbours import with_votes
 from noisyclean.detect.signal import signals
 from noisyclean.pipeline.learning import Learned
 from noisyclean.pipeline.preparing import Prepared
@@ -25,7 +25,6 @@ from noisyclean.pipeline.stage import Stage, run_stage
 from noisyclean.types import Evidence, FloatArray, SampleStats, SignalScore
 
 __all__ = ["Scored", "apply_signals", "outside_signals", "score_stage", "settle_certain"]
-
 
 SIGNALS = "signals.npz"
 VOTES = "votes_NC"
@@ -51,9 +50,10 @@ def score_stage(run: RunDir, prepared: Prepared, learned: Learned, plan: Plan, *
     def work(folder: Path) -> list[Path]:
         device = torch.device(plan.device)
         with use_threads(plan.threads):
-            asked = ask_neighbours(evidence, num_neighbours=plan.score.num_neighbours, device=device)
+            asked = with_votes(evidence, num_neighbours=plan.score.num_neighbours, device=device)
             scores = apply_signals(asked, device=device)
-        return [_save(scores, None if evidence.has("held_out_N") else asked.votes_NC, folder / SIGNALS)]
+        has_learnt_labels = evidence.has("held_out_N")  # a net trained here, and so has its embedding
+        return [_save(scores, None if has_learnt_labels else asked.votes_NC, folder / SIGNALS)]
 
     settings = {"score": asdict(plan.score), "seed": plan.seed} | outside_signals()
     stage = run_stage(
@@ -109,7 +109,7 @@ def _save(scores: Mapping[str, SignalScore], votes_NC: FloatArray | None, path: 
 
 def _load(path: Path) -> tuple[dict[str, SignalScore], FloatArray | None]:
     with np.load(path, allow_pickle=False) as arrays:
-        names = sorted({key.rpartition(".")[0] for key in arrays} - {""})
+        names = sorted({key.rpartition(".")[0] for key in arrays if key != VOTES})
         scores = {
             name: SignalScore(
                 raw_N=arrays[f"{name}.raw"],

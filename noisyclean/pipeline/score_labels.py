@@ -14,7 +14,7 @@ from noisyclean.data.annotations import order_classes
 from noisyclean.data.groups import number_groups, refuse_one_group
 from noisyclean.detect.fuse import fuse
 from noisyclean.detect.given import evidence_of_arrays
-from noisyclean.detect.neighbours import ask_neighbours
+from noisyclean.detect.neighbours import with_votes
 from noisyclean.errors import DataError
 from noisyclean.pipeline.detecting import apply_signals
 from noisyclean.types import FloatArray, IntArray, SampleStats
@@ -67,7 +67,7 @@ def score_labels(
         group_N=None if groups is None else _group_numbers(groups, len(label_N)),
     )
     device = torch.device("cpu")
-    evidence = ask_neighbours(evidence, num_neighbours=ScoreConfig().num_neighbours, device=device)
+    evidence = with_votes(evidence, num_neighbours=ScoreConfig().num_neighbours, device=device)
     stats = fuse(evidence, apply_signals(evidence, device=device), classes=classes)
     frame = _as_frame(stats, given, classes)
     if isinstance(labels, pd.Series):

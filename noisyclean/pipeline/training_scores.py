@@ -8,7 +8,7 @@ import torch
 
 from noisyclean.base.runtime import use_threads
 from noisyclean.detect.fuse import fuse
-from noisyclean.detect.neighbours import ask_neighbours
+from noisyclean.detect.neighbours import with_votes
 from noisyclean.pipeline.detecting import apply_signals, settle_certain
 from noisyclean.pipeline.embedding import Embedded
 from noisyclean.pipeline.preparing import Prepared
@@ -33,6 +33,6 @@ def score_training(trained: Trained, prepared: Prepared, embedded: Embedded, pla
         evidence = replace(evidence, held_out_N=None)
     device = torch.device(plan.base.device)
     with use_threads(plan.base.threads):
-        asked = ask_neighbours(evidence, num_neighbours=plan.base.score.num_neighbours, device=device)
+        asked = with_votes(evidence, num_neighbours=plan.base.score.num_neighbours, device=device)
         scores = apply_signals(asked, device=device)
     return settle_certain(fuse(evidence, scores, classes=prepared.table.classes), prepared)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from noisyclean.detect.neighbours import SPREAD, ask_neighbours, opinion_of_votes
+from noisyclean.detect.neighbours import SPREAD, opinion_of_votes, with_votes
 from noisyclean.types import Evidence, FloatArray, IntArray
 
 NUM, CLASSES, K = 60, 3, 5
@@ -35,7 +35,7 @@ def test_votes_are_those_of_a_slow_loop(is_grouped: bool) -> None:
     label_N = draw.integers(0, CLASSES, NUM)
     group_N = np.arange(NUM) // 4 if is_grouped else None
     evidence = Evidence(label_N=label_N, num_classes=CLASSES, z_ND=z_ND, group_N=group_N)
-    asked = ask_neighbours(evidence, num_neighbours=K, device=CPU)
+    asked = with_votes(evidence, num_neighbours=K, device=CPU)
     first_NC = voted(z_ND, label_N, group_N)
     assert asked.votes_NC == pytest.approx(first_NC, abs=1e-6)
     assert asked.votes_NC is not None
@@ -45,7 +45,7 @@ def test_votes_are_those_of_a_slow_loop(is_grouped: bool) -> None:
 
 def test_without_embeddings_nobody_is_asked() -> None:
     evidence = Evidence(label_N=np.zeros(3, dtype=np.int64), num_classes=2)
-    assert ask_neighbours(evidence, num_neighbours=K, device=CPU) is evidence
+    assert with_votes(evidence, num_neighbours=K, device=CPU) is evidence
 
 
 def test_an_opinion_rules_out_no_class_and_sums_to_one() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from noisyclean.detect.judge import judge
-from noisyclean.detect.neighbours import ask_neighbours
+from noisyclean.detect.neighbours import with_votes
 from noisyclean.detect.outside import ask_outside
 from noisyclean.detect.rate_of_two import ERRORS_ALIKE, estimate_by_two
 from noisyclean.ops.metrics import detection_metrics
@@ -35,7 +35,7 @@ def features(
 def evidence_of(z_ND: FloatArray, label_N: IntArray) -> Evidence:
     outside = ask_outside(torch.from_numpy(z_ND), label_N, num_classes=CLASSES)
     evidence = Evidence(label_N=label_N, num_classes=CLASSES, z_ND=z_ND, outside_log_p_NC=outside.log_p_NC)
-    return ask_neighbours(evidence, num_neighbours=50, device=CPU)
+    return with_votes(evidence, num_neighbours=50, device=CPU)
 
 
 def found_by(score_N: FloatArray, is_wrong_N: BoolArray) -> float:
