@@ -37,7 +37,7 @@ class Contest:
     ours: Call
     peer: Call
     ours_alike: Call | None = None
-    """Ours doing the peer's work pixel for pixel, where :attr:`ours` comes to as good an end with less."""
+    """Ours doing all of the peer's work, where :attr:`ours` comes to as good an end with less."""
     amount: float
     """Units of work in one call of ours."""
     peer_amount: float | None = None

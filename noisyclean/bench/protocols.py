@@ -103,8 +103,8 @@ def bench_speed(
 
     Returns:
         ``rows``, each with name, ours, peer, peer_name, ratio (above 1 when ours is faster), unit and what bounds it;
-        ``ours``, ``peer`` and ``ratio`` are None where the peer is not installed. ``ratio_alike`` is that of the peer's
-        work done pixel for pixel, where ``ours`` comes to as good an end with less.
+        ``ours``, ``peer`` and ``ratio`` are None where the peer is not installed. ``ratio_alike`` is that of all
+        of the peer's work, where ``ours`` comes to as good an end with less.
 
     Raises:
         UsageError: An unknown row, or a file to compare with that is no speed table.

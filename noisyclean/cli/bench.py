@@ -126,7 +126,7 @@ def _words(row: dict[str, Any]) -> str:
         return f"{row['peer_name']}: {row['note']}"
     text = f"{row['ratio']:.2f}  ({row['ours']:,.0f} against {row['peer']:,.0f} {row['unit']}, {row['peer_name']})"
     if row["ratio_alike"] is not None:
-        text += f"; {row['ratio_alike']:.2f} pixel for pixel"
+        text += f"; {row['ratio_alike']:.2f} like for like"
     if row["of_limit"] is not None:
         text += f"; {row['of_limit']:.0%} of the {row['bound']} peak"
     if row.get("against", {}).get("ours"):
