@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from noisyclean.base.runtime import Runtime, cpu_has_tiles
+from noisyclean.engine.column_by_column import ColumnByColumnConv2d
 from noisyclean.engine.side_by_side import SideBySideConv2d
 from noisyclean.engine.winograd import WinogradConv2d
 
@@ -30,9 +31,11 @@ def suit_convolutions(model: nn.Module, runtime: Runtime) -> None:
 def _way(runtime: Runtime) -> type[nn.Conv2d] | None:
     if runtime.device.type != "cpu" or not runtime.suits_convolutions:
         return None
-    if runtime.dtype == torch.bfloat16:
-        return SideBySideConv2d if cpu_has_tiles() else None
-    return None if runtime.compiles else WinogradConv2d
+    if runtime.dtype == torch.bfloat16 and cpu_has_tiles():
+        return SideBySideConv2d
+    if runtime.compiles:
+        return None
+    return ColumnByColumnConv2d if runtime.dtype == torch.bfloat16 else WinogradConv2d
 
 
 def _keeps_side(convolution: nn.Conv2d) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 
 from noisyclean.base.runtime import Runtime, choose_runtime
 from noisyclean.engine import convolutions as module
+from noisyclean.engine.column_by_column import ColumnByColumnConv2d
 from noisyclean.engine.convolutions import suit_convolutions
 from noisyclean.engine.descent import Descent
 from noisyclean.engine.side_by_side import SideBySideConv2d
@@ -27,9 +28,11 @@ F32 = replace(BF16, dtype=torch.float32)
     ("runtime", "has_tiles", "wanted"),
     [
         (BF16, True, SideBySideConv2d),
-        (BF16, False, nn.Conv2d),
+        (BF16, False, ColumnByColumnConv2d),
         (F32, False, WinogradConv2d),
         (F32, True, WinogradConv2d),
+        (replace(BF16, compiles=True), True, SideBySideConv2d),
+        (replace(BF16, compiles=True), False, nn.Conv2d),
         (replace(F32, compiles=True), False, nn.Conv2d),
         (replace(F32, suits_convolutions=False), False, nn.Conv2d),
         (replace(BF16, suits_convolutions=False), True, nn.Conv2d),
@@ -67,17 +70,24 @@ def test_what_is_trained_and_its_average_are_changed() -> None:
     assert [type(trained.get_submodule("0")) for trained in (net, average.model)] == [WinogradConv2d] * 2
 
 
-@pytest.mark.parametrize(("runtime", "rounding"), [(BF16, 2**-5), (F32, 1e-5)])
+@pytest.mark.parametrize(
+    ("runtime", "has_tiles", "way", "rounding"),
+    [
+        (BF16, True, SideBySideConv2d, 2**-5),
+        (BF16, False, ColumnByColumnConv2d, 2**-5),
+        (F32, False, WinogradConv2d, 1e-5),
+    ],
+)
 def test_a_net_answers_the_same_under_the_same_names(
-    runtime: Runtime, rounding: float, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, has_tiles: bool, way: type[nn.Module], rounding: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "cpu_has_tiles", lambda: True)
+    monkeypatch.setattr(module, "cpu_has_tiles", lambda: has_tiles)
     ordinary = create_backbone("noisyclean_compact", num_classes=3, seed=0)
     changed = copy.deepcopy(ordinary)
     suit_convolutions(changed, runtime)
-    assert sum(type(part) in (SideBySideConv2d, WinogradConv2d) for part in changed.modules()) == 6
+    assert sum(type(part) is way for part in changed.modules()) == 6
     assert ordinary.state_dict().keys() == changed.state_dict().keys()
-    x_BIHW = draw(32, 3, 24, 24, dtype=torch.float32)
+    x_BIHW = draw(64, 3, 24, 24, dtype=torch.float32)
     with runtime.autocast():
         wanted, got = ordinary(x_BIHW), changed(x_BIHW)
     assert float((got - wanted).detach().norm()) <= rounding * float(wanted.detach().norm())
