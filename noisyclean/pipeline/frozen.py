@@ -17,6 +17,7 @@ from noisyclean.config import Plan
 from noisyclean.data.augment import FixedView
 from noisyclean.data.batches import NORMALISATION, Pixels
 from noisyclean.detect.outside import OutsideOpinion, ask_outside
+from noisyclean.engine.fold import folded
 from noisyclean.engine.inference import pooled_features
 from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone
@@ -109,10 +110,11 @@ def _load(start: Start, plan: Plan, num_classes: int) -> nn.Module:
 def _features(net: nn.Module, pixels: Pixels, runtime: Runtime, plan: Plan, reporter: Reporter) -> Tensor:
     """Pooled features of every image, shape (N, D)."""
     parts: list[Tensor] = []
+    quick = folded(net)
     with reporter.track("embed", total=len(pixels), unit="images") as meter:
         for index_B in torch.arange(len(pixels)).split(BLOCK):
             try:
-                parts.append(pooled_features(net, pixels, index_B, runtime))
+                parts.append(pooled_features(quick, pixels, index_B, runtime))
             except AssertionError as error:
                 raise UsageError(
                     f"{plan.backbone}: takes no images of {plan.prepare.size_px} px: {error}",

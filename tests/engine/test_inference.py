@@ -64,4 +64,6 @@ def test_nets_see_pixels_in_full_precision(
     first = next(part for part in net.modules() if isinstance(part, nn.Conv2d))
     first.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
     ask(net, data, replace(runtime(), dtype=torch.bfloat16))
-    assert torch.equal(torch.cat(seen), data.pixels.fixed(data.pixels.images_LHWI, view))
+    wanted = data.pixels.fixed(data.pixels.images_LHWI, view)
+    images = [x_BIHW for x_BIHW in seen if x_BIHW.shape[1:] == wanted.shape[1:]]  # beside what folding is tried on
+    assert torch.equal(torch.cat(images), wanted)

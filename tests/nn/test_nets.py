@@ -146,11 +146,91 @@ def test_normalisation_without_weights_is_folded_through_largest_values() -> Non
     x = torch.randn(4, 3, 9, 9)
     net(x)
     quick = folded(net)
-    assert isinstance(quick.get_submodule("2"), nn.Identity)
+    assert not _normalisations(quick)
     assert torch.allclose(quick(x), net.eval()(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "regnetx_002", "vgg11_bn"])
+def test_timms_nets_are_folded_too(name: str) -> None:
+    net = create_backbone(name, num_classes=5, seed=0).eval()
+    for part in _normalisations(net):
+        nn.init.uniform_(part.running_mean, -0.2, 0.2)
+        nn.init.uniform_(part.running_var, 0.5, 2)
+    x = torch.randn(2, 3, 224, 224)
+    quick = folded(net)
+    assert _normalisations(net)
+    assert not _normalisations(quick)
+    with torch.inference_mode():
+        assert torch.allclose(quick(x), net(x), rtol=1e-3, atol=1e-4)
+
+
+class _TwiceNormalised(nn.Module):
+    """What a convolution gives goes two ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.one, self.other = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.convolution(x)
+        return self.one(x) - self.other(x).relu()
+
+
+class _UsedAgain(nn.Module):
+    """A convolution is used a second time, without the normalisation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.normalisation = nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.convolution(self.normalisation(self.convolution(x)))
+
+
+class _Standardised(nn.Conv2d):
+    """Its weights are not what it multiplies by."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(x, self.weight / self.weight.std(), self.bias)
+
+
+class _ByValue(nn.Module):
+    """Values decide what is computed, so that only its parts can be traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.part(x) if x.sum() > 0 else self.part(-x)
+
+
+@pytest.mark.parametrize(
+    ("net", "left"),
+    [
+        (_TwiceNormalised(), 2),
+        (_UsedAgain(), 1),
+        (nn.Sequential(_Standardised(3, 4, 3), nn.BatchNorm2d(4)), 1),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)), 1),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.BatchNorm2d(4)), 1),
+        (_ByValue(), 0),
+    ],
+)
+def test_only_what_a_normalisation_alone_takes_is_folded(net: nn.Module, left: int) -> None:
+    for part in _normalisations(net):
+        nn.init.uniform_(part.weight, 0.5, 2)
+        nn.init.uniform_(part.bias, -1, 1)
+    x = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    quick = folded(net)
+    assert len(_normalisations(quick)) == left
+    assert torch.allclose(quick(x), net(x), atol=1e-5)
+
+
+def _normalisations(net: nn.Module) -> list[nn.BatchNorm2d]:
+    return [part for part in net.modules() if isinstance(part, nn.BatchNorm2d)]
 
 
 def test_the_nets_of_a_cpu_lose_all_normalisation() -> None:
     net = create_backbone("noisyclean_compact", num_classes=5, seed=0)
-    assert any(isinstance(part, nn.BatchNorm2d) for part in net.modules())
-    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded(net).modules())
+    assert _normalisations(net)
+    assert not _normalisations(folded(net))
