@@ -1,7 +1,5 @@
 """The application: verbs, and what happens when one of them fails."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Any

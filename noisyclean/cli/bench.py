@@ -1,7 +1,5 @@
 """``noisyclean bench``: one command for each protocol."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """``noisyclean doctor``."""
 
-from __future__ import annotations
-
 from noisyclean.cli import options
 from noisyclean.cli.render import Terminal, next_command, print_json, print_table
 

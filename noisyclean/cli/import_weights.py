@@ -1,7 +1,5 @@
 """``noisyclean import-weights``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``noisyclean list``."""
 
-from __future__ import annotations
-
 from noisyclean.cli import options
 from noisyclean.cli.render import next_command, print_json, print_table
 

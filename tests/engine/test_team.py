@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from noisyclean.base.files import read_json
 from noisyclean.cli.launch import follow_if_called
 from noisyclean.data.demo import write_digits
 from noisyclean.engine.distributed import Share
@@ -85,6 +88,18 @@ def test_two_processes_flag_what_one_flags(cli: Run, tmp_path: Path) -> None:
     assert len(either) > 300
     assert len(both) / len(either) >= 0.9
     assert cli(*words, "--out", tmp_path / "two", "--gpus", 2).exit_code == 0, "a finished run is not done again"
+
+
+@pytest.mark.slow
+def test_torchrun_gives_what_our_own_processes_give(cli: Run, shapes: Shapes, tmp_path: Path) -> None:
+    few = ("--set", "simclr.epochs=1", "--set", "simclr.batch=16", "--set", "probe.epochs=2", "--augment", "natural")
+    words = ("audit", str(shapes.images), str(shapes.labels), *few)
+    assert cli(*words, "--out", tmp_path / "ours", "--gpus", 2).exit_code == 0
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "noisyclean")
+    subprocess.run([*torchrun, *words, "--out", str(tmp_path / "torchruns")], check=True, timeout=300)
+    ours, torchruns = (tmp_path / name / "scores.csv" for name in ("ours", "torchruns"))
+    assert torchruns.read_bytes() == ours.read_bytes()
+    assert read_json(tmp_path / "torchruns" / "plan.json")["plan"]["processes"] == 2
 
 
 @pytest.mark.slow
