@@ -14,7 +14,9 @@ Data = Annotated[
     Path | None,
     typer.Option(help="Folder with images/, labels.csv and truth.csv, or just of pictures.", show_default="generated"),
 ]
-Rows = Annotated[str, typer.Option(help="Rows to measure, such as decode,simclr.", show_default="all rows")]
+Rows = Annotated[
+    list[str], typer.Option(help="Rows to measure, such as decode,simclr; may be repeated.", show_default="all rows")
+]
 Against = Annotated[Path | None, typer.Option(help="Earlier output of --json to compare with.", show_default=False)]
 Plot = Annotated[
     Path | None, typer.Option(help="Also draw the ratios into this .svg, .png or .pdf file.", show_default=False)
@@ -26,7 +28,10 @@ Compile = Annotated[
 Tiny = Annotated[bool, typer.Option("--tiny", help="Do hardly any work: shows that it runs, measures nothing.")]
 
 
-Only = Annotated[str, typer.Option(help="Trainings to run, such as cross-entropy,moit.", show_default="all")]
+Only = Annotated[
+    list[str],
+    typer.Option(help="Trainings to run, such as cross-entropy,moit; may be repeated.", show_default="all"),
+]
 OutFolder = Annotated[Path, typer.Option(help="Folder of the runs. The same command continues.", show_default=False)]
 OwnImages = Annotated[
     Path | None, typer.Option(help="Your own images; needs --labels, --truth and --test.", show_default="digits")
@@ -41,7 +46,7 @@ Noise = Annotated[str, typer.Option(help="Noise to put into the digits.")]
 def speed(
     *,
     data: Data = None,
-    only: Rows = "",
+    only: Rows = [],  # noqa: B006
     against: Against = None,
     plot: Plot = None,
     repeats: Repeats = 5,
@@ -56,7 +61,7 @@ def speed(
 
     table = bench_speed(
         data=data,
-        only=_names(only),
+        only=_names(*only),
         against=against,
         device=device,
         repeats=repeats,
@@ -79,7 +84,7 @@ def training(
     labels: NoisyLabels = None,
     truth: TrueLabels = None,
     test: TestTable = None,
-    only: Only = "",
+    only: Only = [],  # noqa: B006
     seeds: Seeds = "0,1,2",
     noise: Noise = "symmetric,asymmetric",
     preset: options.PresetOption = "quick",
@@ -100,7 +105,7 @@ def training(
         labels=labels,
         truth=truth,
         test=test,
-        only=_names(only),
+        only=_names(*only),
         seeds=[int(number) for number in numbers],
         noise=_names(noise),
         preset=preset,
@@ -114,8 +119,8 @@ def training(
         print_json(result)
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(*texts: str) -> list[str]:
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
 def _words(row: dict[str, Any]) -> str:
