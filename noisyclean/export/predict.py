@@ -24,7 +24,7 @@ from noisyclean.data.batches import load_pixels
 from noisyclean.data.delimited import write_records
 from noisyclean.data.paths import Located
 from noisyclean.data.stream import DecodedBlock, decode_in_blocks
-from noisyclean.engine.inference import log_probabilities
+from noisyclean.engine.inference import lightened, log_probabilities
 from noisyclean.export.bundle import Bundle
 
 __all__ = ["COLUMNS", "Predicted", "predict_to_csv"]
@@ -66,6 +66,7 @@ def predict_to_csv(
     ):
         for block in decode_in_blocks(files[len(done) :], bundle.mapping, threads=runtime.threads):
             pixels = load_pixels(block.images_BHWI, runtime.device, statistics=statistics)
+            net = lightened(net, pixels)
             p_BC = log_probabilities(net, pixels, (FixedView(),), runtime).exp().cpu().numpy()
             first = len(done) + block.start
             rows = _rows(bundle, paths[first : first + len(p_BC)], block, p_BC)

@@ -17,8 +17,7 @@ from noisyclean.config import Plan
 from noisyclean.data.augment import FixedView
 from noisyclean.data.batches import NORMALISATION, Pixels
 from noisyclean.detect.outside import OutsideOpinion, ask_outside
-from noisyclean.engine.fold import folded
-from noisyclean.engine.inference import pooled_features
+from noisyclean.engine.inference import lightened, pooled_features
 from noisyclean.errors import UsageError
 from noisyclean.nn import create_backbone
 from noisyclean.nn.heads import set_classifier
@@ -110,7 +109,7 @@ def _load(start: Start, plan: Plan, num_classes: int) -> nn.Module:
 def _features(net: nn.Module, pixels: Pixels, runtime: Runtime, plan: Plan, reporter: Reporter) -> Tensor:
     """Pooled features of every image, shape (N, D)."""
     parts: list[Tensor] = []
-    quick = folded(net)
+    quick = lightened(net, pixels)
     with reporter.track("embed", total=len(pixels), unit="images") as meter:
         for index_B in torch.arange(len(pixels)).split(BLOCK):
             try:
