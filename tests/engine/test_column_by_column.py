@@ -45,6 +45,7 @@ def test_float32_kernels_get_a_gradient_that_bfloat16_could_not_hold() -> None:
     weight_JI33 = torch.zeros(1, 1, 3, 3, requires_grad=True)
     convolve(x_BIHW, weight_JI33).backward(torch.ones(LEAST_IMAGES, 1, 3, 3, dtype=torch.bfloat16))
     whole = LEAST_IMAGES * 3 * (1 + 2**-9 + 2**-9)
+    assert weight_JI33.grad is not None
     assert float(weight_JI33.grad[0, 0, 1, 1]) == whole != float(torch.tensor(whole).bfloat16())
 
 
@@ -52,7 +53,7 @@ def test_float32_kernels_get_a_gradient_that_bfloat16_could_not_hold() -> None:
 @pytest.mark.parametrize("is_cast", [False, True])
 def test_bfloat16_is_the_ordinary_convolution_up_to_rounding(layout: torch.memory_format, is_cast: bool) -> None:
     dtype = torch.float32 if is_cast else torch.bfloat16
-    ordinary = nn.Conv2d(LEAST_CHANNELS, LEAST_CHANNELS, 3, padding=1, bias=False).to(dtype, memory_format=layout)
+    ordinary = nn.Conv2d(LEAST_CHANNELS, LEAST_CHANNELS, 3, padding=1, bias=False).to(dtype).to(memory_format=layout)
     changed = copy.deepcopy(ordinary)
     changed.__class__ = ColumnByColumnConv2d
     given_BIHW = draw(LEAST_IMAGES, LEAST_CHANNELS, 3, 2, dtype=torch.bfloat16).to(memory_format=layout)

@@ -75,38 +75,47 @@ def test_what_is_folded_already_is_returned_as_it_is() -> None:
 class Pair(nn.Module):
     """A convolution, its normalisation, and some way of using them."""
 
-    def __init__(self, convolution: nn.Module | None = None) -> None:
+    def __init__(self, convolution: nn.Conv2d | None = None) -> None:
         super().__init__()
-        self.convolution, self.normalisation = convolution or nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.convolution = convolution or nn.Conv2d(3, 3, 3, padding=1)
+        self.normalisation = nn.BatchNorm2d(3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.normalisation(self.convolution(x)).relu_()
+        return self.normalise(self.convolve(x)).relu_()
+
+    def convolve(self, x: Tensor) -> Tensor:
+        y: Tensor = self.convolution(x)
+        return y
+
+    def normalise(self, x: Tensor) -> Tensor:
+        y: Tensor = self.normalisation(x)
+        return y
 
 
 class TakenTwice(Pair):
     def forward(self, x: Tensor) -> Tensor:
-        x = self.convolution(x)
-        return self.normalisation(x) + x.relu()
+        x = self.convolve(x)
+        return self.normalise(x) + x.relu()
 
 
 class UsedAgain(Pair):
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolution(self.normalisation(self.convolution(x)))
+        return self.convolve(self.normalise(self.convolve(x)))
 
 
 class InBetween(Pair):
     def forward(self, x: Tensor) -> Tensor:
-        return self.normalisation(self.convolution(x).sin_())
+        return self.normalise(self.convolve(x).sin_())
 
 
 class WeightsUsedApart(Pair):
     def forward(self, x: Tensor) -> Tensor:
-        return self.normalisation(self.convolution(x)) + conv2d(x, self.convolution.weight, padding=1)
+        return self.normalise(self.convolve(x)) + conv2d(x, self.convolution.weight, padding=1)
 
 
 class ReadsTheNormalisation(Pair):
     def forward(self, x: Tensor) -> Tensor:
-        return self.normalisation(self.convolution(x)) * self.normalisation.eps
+        return self.normalise(self.convolve(x)) * self.normalisation.eps
 
 
 class ByValue(Pair):
