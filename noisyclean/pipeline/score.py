@@ -11,7 +11,7 @@ import torch
 
 from noisyclean.base.files import refuse_place, write_text
 from noisyclean.base.log import Reporter, Silent
-from noisyclean.base.runtime import choose_runtime, use_threads
+from noisyclean.base.runtime import choose_runtime, keep_freed_memory, use_threads
 from noisyclean.base.shortage import shortages_told
 from noisyclean.data.ingest import Ingested, IngestOptions, select_rows
 from noisyclean.data.journal import open_store
@@ -176,6 +176,7 @@ def _read(
 def _look(finished: FinishedRun, ingested: Ingested, reporter: Reporter) -> _Seen:
     """Decode the arrivals and show them to the run's networks, block by block."""
     plan = finished.plan
+    keep_freed_memory()
     files = ingested.table.file_N[ingested.problem_N == ""].tolist()
     p_parts: list[FloatArray] = []
     z_parts: list[FloatArray] = []
