@@ -30,6 +30,7 @@ __all__ = [
     "generator",
     "give_back_memory",
     "keep_freed_memory",
+    "memory_kept",
     "use_threads",
 ]
 
@@ -253,6 +254,16 @@ def give_back_memory() -> bool:
     torch.cuda.empty_cache()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     return trim is not None and bool(trim(0))
+
+
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """Keep memory that is freed inside the block for its next step, and give it back in the end."""
+    keep_freed_memory()
+    try:
+        yield
+    finally:
+        give_back_memory()
 
 
 def generator(device: torch.device, seed: int, *key: str | int) -> torch.Generator:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ __all__ = ["folded"]
 
 CLOSE = 1e-2
 """Largest difference of the folded net's answer, relative to the largest value: accelerators round to ten bits."""
+
+_Call = tuple[nn.Module, Node | None, Node | None]
+"""Of a layer: itself, what step gave its input, and what step gives its output."""
 
 
 def folded(model: nn.Module, x_BIHW: Tensor) -> nn.Module:
@@ -46,15 +50,16 @@ def folded(model: nn.Module, x_BIHW: Tensor) -> nn.Module:
 
 
 def _folded(model: nn.Module, x_BIHW: Tensor) -> nn.Module | None:
-    """The net, changed; None where it then answers otherwise."""
-    watch = _Watch(model)
-    with torch.enable_grad(), watch:
+    """The net, changed; None where nothing can be folded, or where it then answers otherwise."""
+    with torch.enable_grad(), _noted_calls(model) as calls:
         answer = model(x_BIHW.requires_grad_().clone())  # some nets write over what they are given
     wanted = answer.detach()
     instead: dict[nn.Module, nn.Module] = {}
-    for convolution, normalisation in watch.pairs(answer):
+    for convolution, normalisation in _pairs(calls, _uses(answer)):
         instead[convolution] = fuse_conv_bn_eval(convolution, normalisation)
         instead[normalisation] = nn.Sequential(*normalisation.children()).eval()
+    if not instead:
+        return None
     for parent in list(model.modules()):
         for name, part in list(parent.named_children()):
             if part in instead:
@@ -64,39 +69,36 @@ def _folded(model: nn.Module, x_BIHW: Tensor) -> nn.Module | None:
     return model if is_same else None
 
 
-class _Watch:
-    """Notes between which steps of the computation a net's layers stand, while it is entered."""
+@contextmanager
+def _noted_calls(model: nn.Module) -> Iterator[list[_Call]]:
+    """Note each call of a layer that may be folded, or lie between, inside the block."""
+    calls: list[_Call] = []
 
-    def __init__(self, model: nn.Module) -> None:
-        kinds = (nn.Conv2d, nn.MaxPool2d, nn.BatchNorm2d)
-        self._layers = [part for part in model.modules() if isinstance(part, kinds)]
-        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
-        self._calls: list[tuple[nn.Module, Node | None, Node | None]] = []
-        """Layer, what gave its input, and what gives its output."""
+    def note(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        calls.append((layer, given[0].grad_fn, output.grad_fn))
 
-    def __enter__(self) -> None:
-        self._hooks = [layer.register_forward_hook(self._note) for layer in self._layers]
-
-    def __exit__(self, *_: object) -> None:
-        for hook in self._hooks:
+    layers = [part for part in model.modules() if isinstance(part, nn.Conv2d | nn.MaxPool2d | nn.BatchNorm2d)]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
             hook.remove()
 
-    def _note(self, layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-        self._calls.append((layer, given[0].grad_fn, output.grad_fn))
 
-    def pairs(self, answer: Tensor) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-        """Each convolution that can take a normalisation in, and that one."""
-        uses, times = _uses(answer), Counter(layer for layer, _, _ in self._calls)
-        calls = [call for call in self._calls if times[call[0]] == 1]
-        givers = {output: (layer, given) for layer, given, output in calls if uses[output] == 1}
-        for layer, given, _ in calls:
-            if not isinstance(layer, nn.BatchNorm2d):
-                continue
-            before, given_before = givers.get(given, (None, None))
-            if isinstance(before, nn.MaxPool2d) and _keeps_order(layer):
-                before, _ = givers.get(given_before, (None, None))
-            if isinstance(before, nn.Conv2d):
-                yield before, layer
+def _pairs(calls: list[_Call], uses: Counter[Node | None]) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Each convolution that can take a normalisation in, and that one."""
+    times = Counter(layer for layer, _, _ in calls)
+    calls = [call for call in calls if times[call[0]] == 1]
+    givers = {output: (layer, given) for layer, given, output in calls if uses[output] == 1}
+    for layer, given, _ in calls:
+        if not isinstance(layer, nn.BatchNorm2d):
+            continue
+        before, given_before = givers.get(given, (None, None))
+        if isinstance(before, nn.MaxPool2d) and _keeps_order(layer):
+            before, _ = givers.get(given_before, (None, None))
+        if isinstance(before, nn.Conv2d):
+            yield before, layer
 
 
 def _uses(answer: Tensor) -> Counter[Node | None]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from noisyclean.base.runtime import Runtime, at_work, choose_runtime, give_back_memory, keep_freed_memory
+from noisyclean.base.runtime import Runtime, at_work, choose_runtime, give_back_memory, memory_kept
 from noisyclean.config import Plan
 from noisyclean.engine.distributed import Share
 
@@ -22,13 +22,9 @@ def machine(plan: Plan, *, is_shared: bool = False) -> Iterator[Runtime]:
     threads = max(1, plan.threads // Share.current().num) if is_shared else plan.threads
     runtime = choose_runtime(plan.device, threads=threads, dtype=plan.dtype)
     runtime = replace(runtime, compiles=plan.engine.compile, replays=plan.engine.replay)
-    keep_freed_memory()
     give_back_memory()  # what the net before, in the same stage, held to its end: recorded steps among it
-    try:
-        with at_work(runtime):
-            yield runtime
-    finally:
-        give_back_memory()
+    with memory_kept(), at_work(runtime):
+        yield runtime
 
 
 def training_settings(plan: Plan) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from noisyclean.base.files import exclusive_lock, refuse_place, write_text
 from noisyclean.base.log import Reporter, Silent
-from noisyclean.base.runtime import choose_runtime, exactly, keep_freed_memory
+from noisyclean.base.runtime import choose_runtime, exactly, memory_kept
 from noisyclean.base.shortage import shortages_told
 from noisyclean.data.columns import image_column_of
 from noisyclean.data.folders import list_images
@@ -74,9 +74,8 @@ def predict(
         folder, table = folder.parent, folder
     paths, located = _list(folder, table, encoding, image_column, strip_prefix, reporter)
     runtime = choose_runtime(device, dtype="float32")  # the logits that timm gives, on whatever machine
-    keep_freed_memory()
     lock = target.with_name(f".{target.name}.lock")
-    with exclusive_lock(lock), exactly(runtime), shortages_told(f"--out {out}"):
+    with exclusive_lock(lock), exactly(runtime), memory_kept(), shortages_told(f"--out {out}"):
         found = predict_to_csv(bundle, paths, located, target, runtime=runtime, reporter=reporter)
     lock.unlink(missing_ok=True)
     if found.num_done_before:

@@ -11,7 +11,7 @@ import torch
 
 from noisyclean.base.files import refuse_place, write_text
 from noisyclean.base.log import Reporter, Silent
-from noisyclean.base.runtime import choose_runtime, keep_freed_memory, use_threads
+from noisyclean.base.runtime import choose_runtime, memory_kept, use_threads
 from noisyclean.base.shortage import shortages_told
 from noisyclean.data.ingest import Ingested, IngestOptions, select_rows
 from noisyclean.data.journal import open_store
@@ -176,7 +176,6 @@ def _read(
 def _look(finished: FinishedRun, ingested: Ingested, reporter: Reporter) -> _Seen:
     """Decode the arrivals and show them to the run's networks, block by block."""
     plan = finished.plan
-    keep_freed_memory()
     files = ingested.table.file_N[ingested.problem_N == ""].tolist()
     p_parts: list[FloatArray] = []
     z_parts: list[FloatArray] = []
@@ -185,6 +184,7 @@ def _look(finished: FinishedRun, ingested: Ingested, reporter: Reporter) -> _See
     failure: list[str] = []
     with (
         use_threads(plan.threads),
+        memory_kept(),
         shortages_told("score"),
         reporter.track("score", total=len(files), unit="images") as meter,
     ):

@@ -164,3 +164,4 @@ class Uncopied(Pair):
 def test_only_what_a_normalisation_alone_takes_is_folded(net: nn.Module, left: int) -> None:
     quick = assert_same(unsettled(net), torch.randn(2, 3, 9, 9))
     assert len(normalisations(quick)) == left
+    assert (quick is net) == (left == len(normalisations(net))), "a net that nothing is gained for is not copied"
